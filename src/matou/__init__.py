@@ -1,0 +1,1 @@
+"""Matou: a self-hosted container registry with projects, permissions and administration."""

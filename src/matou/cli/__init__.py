@@ -1,0 +1,5 @@
+"""The command line of Matou."""
+
+
+def main() -> None:
+    """Run the command line."""

@@ -1,0 +1,1 @@
+"""Matou: registry index."""
