@@ -27,9 +27,7 @@ class ErrorCode:
 ERROR_CODES: Mapping[str, ErrorCode] = {
     row.code: row
     for row in (
-        ErrorCode(
-            "UNKNOWN", 500, "unknown error", "The registry failed; its log has the request id and the cause."
-        ),
+        ErrorCode("UNKNOWN", 500, "unknown error", "The registry failed; its log has the request id and the cause."),
         ErrorCode(
             "UNSUPPORTED",
             405,
@@ -70,15 +68,9 @@ ERROR_CODES: Mapping[str, ErrorCode] = {
         ),
         ErrorCode("NAME_INVALID", 400, "invalid repository name", "The repository name breaks the grammar."),
         ErrorCode("TAG_INVALID", 400, "manifest tag did not match URI", "The tag breaks the grammar."),
-        ErrorCode(
-            "NAME_UNKNOWN", 404, "repository name not known to registry", "There is no such repository."
-        ),
-        ErrorCode(
-            "MANIFEST_UNKNOWN", 404, "manifest unknown", "There is no such tag or manifest in the repository."
-        ),
-        ErrorCode(
-            "MANIFEST_INVALID", 400, "manifest invalid", "The manifest is malformed or not acceptable."
-        ),
+        ErrorCode("NAME_UNKNOWN", 404, "repository name not known to registry", "There is no such repository."),
+        ErrorCode("MANIFEST_UNKNOWN", 404, "manifest unknown", "There is no such tag or manifest in the repository."),
+        ErrorCode("MANIFEST_INVALID", 400, "manifest invalid", "The manifest is malformed or not acceptable."),
         ErrorCode(
             "MANIFEST_UNVERIFIED",
             400,
@@ -91,9 +83,7 @@ ERROR_CODES: Mapping[str, ErrorCode] = {
             "blob unknown to registry",
             "The manifest refers to a blob or manifest that the repository lacks.",
         ),
-        ErrorCode(
-            "BLOB_UNKNOWN", 404, "blob unknown to registry", "There is no such blob in the repository."
-        ),
+        ErrorCode("BLOB_UNKNOWN", 404, "blob unknown to registry", "There is no such blob in the repository."),
         ErrorCode(
             "BLOB_UPLOAD_UNKNOWN",
             404,

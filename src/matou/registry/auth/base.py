@@ -51,7 +51,7 @@ class Origin(NamedTuple):
 class Authenticator(Protocol):
     """Decides whether the holder of an ``Authorization`` header has every wanted access.
 
-    Both methods raise ``Unauthorized`` when not. An instance belongs to one worker's event loop; its caches are its own.
+    Both methods raise ``Unauthorized`` when not. An instance and its caches belong to one worker's event loop.
     """
 
     def authorize_now(
