@@ -1,0 +1,107 @@
+"""Where everything lies in storage: Distribution's layout, every path of it in this one file.
+
+Source: ``registry/storage/paths.go`` of Distribution (2.x and 3.x agree). A ``link`` file holds a digest as text, without
+a line end; ``startedat`` holds an RFC 3339 time in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matou.registry.content.digest import Digest
+
+ROOT = "docker/registry/v2"
+BLOBS = f"{ROOT}/blobs"
+REPOSITORIES = f"{ROOT}/repositories"
+
+
+def blob_directory(digest: Digest) -> str:
+    """Return the directory of a blob or manifest."""
+    hexadecimal = digest.hex
+    return f"{BLOBS}/{digest.algorithm}/{hexadecimal[:2]}/{hexadecimal}"
+
+
+def blob_data(digest: Digest) -> str:
+    """Return the content of a blob or manifest."""
+    return f"{blob_directory(digest)}/data"
+
+
+def repository(name: str) -> str:
+    """Return the directory of a repository; repositories may lie in one another."""
+    return f"{REPOSITORIES}/{name}"
+
+
+def layers(name: str) -> str:
+    """Return the directory of a repository's layer links."""
+    return f"{repository(name)}/_layers"
+
+
+def layer_directory(name: str, digest: Digest) -> str:
+    """Return the directory of one layer (or config) link."""
+    return f"{layers(name)}/{digest.algorithm}/{digest.hex}"
+
+
+def layer_link(name: str, digest: Digest) -> str:
+    """Return the link that makes a blob part of a repository."""
+    return f"{layer_directory(name, digest)}/link"
+
+
+def manifests(name: str) -> str:
+    """Return the directory that makes a directory a repository."""
+    return f"{repository(name)}/_manifests"
+
+
+def revisions(name: str) -> str:
+    """Return the directory of a repository's manifest links."""
+    return f"{manifests(name)}/revisions"
+
+
+def revision_directory(name: str, digest: Digest) -> str:
+    """Return the directory of one manifest link."""
+    return f"{revisions(name)}/{digest.algorithm}/{digest.hex}"
+
+
+def revision_link(name: str, digest: Digest) -> str:
+    """Return the link that makes a manifest part of a repository."""
+    return f"{revision_directory(name, digest)}/link"
+
+
+def tags(name: str) -> str:
+    """Return the directory of a repository's tags."""
+    return f"{manifests(name)}/tags"
+
+
+def tag_directory(name: str, tag: str) -> str:
+    """Return the directory of one tag."""
+    return f"{tags(name)}/{tag}"
+
+
+def tag_current(name: str, tag: str) -> str:
+    """Return the link to the manifest that a tag names now."""
+    return f"{tag_directory(name, tag)}/current/link"
+
+
+def tag_index(name: str, tag: str, digest: Digest) -> str:
+    """Return the link that records that a tag has named a manifest."""
+    return f"{tag_directory(name, tag)}/index/{digest.algorithm}/{digest.hex}/link"
+
+
+def uploads(name: str) -> str:
+    """Return the directory of a repository's uploads."""
+    return f"{repository(name)}/_uploads"
+
+
+def upload_directory(name: str, upload: str) -> str:
+    """Return the directory of one upload."""
+    return f"{uploads(name)}/{upload}"
+
+
+def upload_data(name: str, upload: str) -> str:
+    """Return the bytes that an upload has so far."""
+    return f"{upload_directory(name, upload)}/data"
+
+
+def upload_started_at(name: str, upload: str) -> str:
+    """Return the time at which an upload began, for purging."""
+    return f"{upload_directory(name, upload)}/startedat"
