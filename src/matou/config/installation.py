@@ -24,7 +24,7 @@ class Installation:
         portal_addr: ``MATOU_PORTAL_ADDR``, host:port.
         registry_addr: ``MATOU_REGISTRY_ADDR``, host:port.
         portal_url: ``MATOU_PORTAL_URL``: the portal as clients reach it; ``http://`` + portal_addr unless given.
-        registry_url: ``MATOU_REGISTRY_URL``: the registry as clients reach it; ``http://`` + registry_addr unless given.
+        registry_url: ``MATOU_REGISTRY_URL``: the registry as clients reach it; ``http://`` + registry_addr unless set.
         registry_workers: ``MATOU_REGISTRY_WORKERS``; the number of usable cores unless given.
         root_password: ``MATOU_ROOT_PASSWORD``: the administrator's first password, or None for a random one.
     """

@@ -117,12 +117,11 @@ class Driver(Protocol):
         """Delete a path and everything below it; nothing there is success."""
         ...
 
-    async def upload_create(self, path: str) -> None:
-        """Begin an empty upload at a path."""
-        ...
-
     async def upload_open(self, path: str, offset: int) -> UploadWriter:
         """Open an upload for appending at its end.
+
+        An upload begins with the first opening, at offset 0; something must already be stored beside it (its start
+        time), so that an upload that was cancelled does not come back.
 
         Raises:
             NotFound: there is no such upload.
@@ -131,10 +130,10 @@ class Driver(Protocol):
         ...
 
     async def upload_size(self, path: str) -> int:
-        """Return the bytes that an upload has.
+        """Return the bytes that an upload has; 0 when it was never opened.
 
         Raises:
-            NotFound: there is no such upload.
+            NotFound: there is no such upload: nothing is stored beside it either.
         """
         ...
 

@@ -120,10 +120,6 @@ class FilesystemDriver:
         """See ``Driver.delete``."""
         await self._run(_delete, self._absolute(path))
 
-    async def upload_create(self, path: str) -> None:
-        """See ``Driver.upload_create``."""
-        await self._run(_create_empty, self._absolute(path))
-
     async def upload_open(self, path: str, offset: int) -> FilesystemUpload:
         """See ``Driver.upload_open``."""
         descriptor = await self._run(_open_upload, self._absolute(path), offset)
@@ -131,7 +127,7 @@ class FilesystemDriver:
 
     async def upload_size(self, path: str) -> int:
         """See ``Driver.upload_size``."""
-        return (await self._run(os.stat, self._absolute(path))).st_size
+        return await self._run(_upload_size, self._absolute(path))
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""
@@ -190,11 +186,6 @@ def _read_file(path: str) -> bytes:
 
 def _create(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-
-
-def _create_empty(path: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    os.close(_create(path))
 
 
 def _write_all(descriptor: int, chunks: Sequence[bytes]) -> None:
@@ -280,7 +271,8 @@ def _ignore_missing(_function: Callable[..., Any], _path: str, information: Any)
 
 
 def _open_upload(path: str, offset: int) -> int:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    begin = os.O_CREAT if offset == 0 else 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | begin, 0o644)
     try:
         _lock(descriptor, path)
         size = os.fstat(descriptor).st_size
@@ -292,6 +284,14 @@ def _open_upload(path: str, offset: int) -> int:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _upload_size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        os.stat(os.path.dirname(path))
+        return 0
 
 
 def _lock(descriptor: int, path: str) -> None:
