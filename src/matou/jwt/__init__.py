@@ -1,1 +1,4 @@
-"""Matou: jwt."""
+"""Registry tokens: key ids, key files, signing, scopes and verification.
+
+The only package, beside ``matou.config``, that portal and registry share.
+"""

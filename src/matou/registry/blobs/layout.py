@@ -1,7 +1,7 @@
 """Where everything lies in storage: Distribution's layout, every path of it in this one file.
 
-Source: ``registry/storage/paths.go`` of Distribution (2.x and 3.x agree). A ``link`` file holds a digest as text, without
-a line end; ``startedat`` holds an RFC 3339 time in UTC.
+Source: ``registry/storage/paths.go`` of Distribution (2.x and 3.x agree). A ``link`` file holds a digest as text,
+without a line end; ``startedat`` holds an RFC 3339 time in UTC.
 """
 
 from __future__ import annotations
