@@ -1,0 +1,139 @@
+"""Reads of the index: point and page queries of a few microseconds, called inline on the event loop.
+
+Concurrency: one connection a worker, used by the event loop's thread only. SQLite's WAL lets it read while the
+writers of any worker write, and it sees every change that was acknowledged before it asks.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from matou.registry.index import queries
+from matou.registry.index.changes import repository_id_of
+from matou.registry.index.connection import connect
+from matou.registry.index.records import Projection, Referrer, StoredManifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Reader:
+    """Queries.
+
+    Args:
+        path: the database, migrated.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path, read_only=True)
+        self._execute = self._connection.execute
+
+    def version(self) -> int:
+        """Return a number that changes whenever any process has changed the index."""
+        return int(self._execute("PRAGMA data_version").fetchone()[0])
+
+    def meta(self, name: str) -> str | None:
+        """Return what was remembered about the index, or None."""
+        row = self._execute(queries.META, {"name": name}).fetchone()
+        return None if row is None else str(row[0])
+
+    def manifest_by_tag(self, repository: str, tag: str) -> StoredManifest | None:
+        """Return the manifest that a tag names, or None."""
+        row = self._execute(queries.MANIFEST_BY_TAG, {"repository": repository, "reference": tag}).fetchone()
+        return None if row is None else StoredManifest._make(row)
+
+    def manifest_by_digest(self, repository: str, digest: str) -> StoredManifest | None:
+        """Return a manifest of a repository, or None."""
+        row = self._execute(queries.MANIFEST_BY_DIGEST, {"repository": repository, "reference": digest}).fetchone()
+        return None if row is None else StoredManifest._make(row)
+
+    def blob_size(self, repository: str, digest: str) -> int | None:
+        """Return the bytes of a blob of a repository, or None when the repository lacks it."""
+        row = self._execute(queries.BLOB_SIZE_IN_REPOSITORY, {"repository": repository, "digest": digest}).fetchone()
+        return None if row is None else int(row[0])
+
+    def stored_blob_size(self, digest: str) -> int | None:
+        """Return the bytes of a blob of any repository, or None when storage lacks it."""
+        row = self._execute(queries.BLOB_SIZE, {"digest": digest}).fetchone()
+        return None if row is None else int(row[0])
+
+    def repositories_with_blob(self, digest: str, limit: int) -> list[str]:
+        """Return repositories that hold a blob, the oldest first."""
+        return [row[0] for row in self._execute(queries.REPOSITORIES_WITH_BLOB, {"digest": digest, "limit": limit})]
+
+    def has_repository(self, repository: str) -> bool:
+        """Tell whether anything was ever pushed to a repository."""
+        return repository_id_of(self._connection, repository) is not None
+
+    def missing_blobs(self, repository: str, digests: tuple[str, ...]) -> list[str]:
+        """Return those of the digests that are not blobs of the repository."""
+        return self._missing(queries.REPOSITORY_HAS_BLOB, repository, digests)
+
+    def missing_manifests(self, repository: str, digests: tuple[str, ...]) -> list[str]:
+        """Return those of the digests that are not manifests of the repository."""
+        return self._missing(queries.REPOSITORY_HAS_MANIFEST, repository, digests)
+
+    def _missing(self, query: str, repository: str, digests: tuple[str, ...]) -> list[str]:
+        repository_id = repository_id_of(self._connection, repository)
+        return [
+            digest
+            for digest in digests
+            if repository_id is None
+            or self._execute(query, {"repository_id": repository_id, "digest": digest}).fetchone() is None
+        ]
+
+    def tags(self, repository: str, last: str, limit: int) -> list[str] | None:
+        """Return a page of tags in byte order after ``last``; None when there is no such repository."""
+        repository_id = repository_id_of(self._connection, repository)
+        if repository_id is None:
+            return None
+        values = {"repository_id": repository_id, "last": last, "limit": limit}
+        return [row[0] for row in self._execute(queries.TAGS_PAGE, values)]
+
+    def tag_digest(self, repository: str, tag: str) -> str | None:
+        """Return the digest that a tag names, or None."""
+        repository_id = repository_id_of(self._connection, repository)
+        if repository_id is None:
+            return None
+        row = self._execute(queries.TAG_DIGEST, {"repository_id": repository_id, "tag": tag}).fetchone()
+        return None if row is None else str(row[0])
+
+    def has_manifest(self, repository: str, digest: str) -> bool:
+        """Tell whether a repository holds a manifest."""
+        return not self.missing_manifests(repository, (digest,))
+
+    def catalog(self, last: str, limit: int) -> list[str]:
+        """Return a page of the repositories that hold a manifest, in byte order after ``last``."""
+        return [row[0] for row in self._execute(queries.CATALOG_PAGE, {"last": last, "limit": limit})]
+
+    def referrers(
+        self, repository: str, subject: str, artifact_type: str | None, last: str, limit: int
+    ) -> list[Referrer]:
+        """Return a page of the manifests whose subject is ``subject``, in order of their digests after ``last``."""
+        query = queries.REFERRERS_PAGE if artifact_type is None else queries.REFERRERS_PAGE_OF_TYPE
+        values = {
+            "repository": repository,
+            "subject": subject,
+            "artifact_type": artifact_type,
+            "last": last,
+            "limit": limit,
+        }
+        return [
+            Referrer(digest, media_type, kind, size, json.loads(annotations) if annotations else {})
+            for digest, media_type, kind, size, annotations in self._execute(query, values)
+        ]
+
+    def projections(self, before: int, limit: int) -> list[Projection]:
+        """Return dirty marks from before a time (microseconds UTC), the oldest first."""
+        rows = self._execute(queries.PROJECTIONS, {"before": before, "limit": limit})
+        return [Projection._make(row) for row in rows]
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return how many repositories, tags, manifests and blobs there are."""
+        repositories, tags, manifests, blobs = self._execute(queries.COUNTS).fetchone()
+        return repositories, tags, manifests, blobs
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
