@@ -133,7 +133,7 @@ def load_private_key(path: Path) -> PrivateKey:
     Raises:
         KeyFileError: the file cannot be read, is not such a key, or the key cannot sign tokens.
     """
-    content = _read(path)
+    content = read_key_file(path)
     try:
         private_key = serialization.load_pem_private_key(content, password=None)
         if not isinstance(private_key, PrivateKey):
@@ -150,14 +150,19 @@ def load_certificates(path: Path) -> list[x509.Certificate]:
     Raises:
         KeyFileError: the file cannot be read, has no certificate, or one of them is malformed.
     """
-    content = _read(path)
+    content = read_key_file(path)
     try:
         return x509.load_pem_x509_certificates(content)
     except ValueError as error:
         raise KeyFileError(f"{path}: expected one or more PEM certificates: {_first_line(error)}") from error
 
 
-def _read(path: Path) -> bytes:
+def read_key_file(path: Path) -> bytes:
+    """Return the content of a file of keys or certificates.
+
+    Raises:
+        KeyFileError: it cannot be read or is larger than ``MAX_BUNDLE_BYTES``.
+    """
     try:
         with path.open("rb") as stream:
             content = stream.read(MAX_BUNDLE_BYTES + 1)
