@@ -1,0 +1,54 @@
+"""How much a run does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The size of a run; the defaults are the full one."""
+
+    rounds: int = 3  # how often each server has its turn
+    seconds: float = 5.0  # of load a turn (manifests)
+    connections: int = 32  # of that load
+    blob_sizes: tuple[int, ...] = (1, 10, 100, 1000)  # MiB
+    blob_total: int = 200  # MiB a turn, for blobs smaller than that
+    images: int = 96  # a turn
+    pushers: int = 8
+    layers: int = 8
+    layer_bytes: int = 100_000
+    tag_counts: tuple[int, ...] = (100, 10_000, 100_000)
+    catalog_counts: tuple[int, ...] = (100, 10_000)
+    page: int = 100
+    pages: int = 50  # requests a turn, or less when a turn takes longer than page_seconds
+    page_seconds: float = 5.0
+    memory_size: int = 1000  # MiB
+    memory_streams: int = 2  # at once
+
+    @property
+    def largest_blob(self) -> int:
+        """The largest blob of the run in MiB."""
+        return max(*self.blob_sizes, self.memory_size)
+
+    def blobs_in_turn(self, size: int) -> int:
+        """How many blobs of ``size`` MiB one turn moves."""
+        return max(1, min(100, self.blob_total // size))
+
+
+def quick() -> Settings:
+    """Return a run of less than two minutes that shows that everything works; its figures are rough."""
+    return Settings(
+        rounds=1,
+        seconds=1.0,
+        blob_sizes=(1, 10, 100),
+        blob_total=40,
+        images=16,
+        tag_counts=(100, 10_000),
+        catalog_counts=(100, 1_000),
+        pages=10,
+        page_seconds=1.0,
+        memory_size=100,
+    )
