@@ -1,0 +1,66 @@
+"""The API object: django-ninja's, with an OpenAPI document that tells all body formats and ways to authenticate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ninja import NinjaAPI
+
+if TYPE_CHECKING:
+    from ninja.openapi.schema import OpenAPISchema
+    from ninja.operation import Operation
+
+SECURITY_SCHEMES = {
+    "PrivateToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "PRIVATE-TOKEN",
+        "description": "A personal, project or group access token; also as the parameter `private_token`.",
+    },
+    "Bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An access token, or a token of `/oauth/token`.",
+    },
+    "JobToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "JOB-TOKEN",
+        "description": "A CI job's token, where an operation says that it takes one; also as the parameter `job_token`.",
+    },
+}
+BODY_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class GitLabApi(NinjaAPI):
+    """A NinjaAPI that describes what authentication.py and arguments.py accept."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """The OpenAPI document (3.1)."""
+        document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                ways = operation.pop("security", [])
+                operation["security"] = [option for way in ways for name in way for option in _options(name)]
+                if "requestBody" in operation:
+                    content = operation["requestBody"]["content"]
+                    schema = content["application/json"]
+                    operation["requestBody"]["content"] = dict.fromkeys(BODY_TYPES, schema)
+        return document
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """The function's name: short, and unique because a test says so."""
+        return operation.view_func.__name__
+
+
+def _options(name: str) -> list[dict[str, list[str]]]:
+    """What an authentication class of authentication.py accepts, as OpenAPI's alternatives."""
+    options: list[dict[str, list[str]]] = [{"PrivateToken": []}, {"Bearer": []}]
+    if name.startswith("Job"):
+        options.append({"JobToken": []})
+    if name.endswith("OrAnonymous"):
+        options.append({})
+    return options
