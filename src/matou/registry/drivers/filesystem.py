@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 READ_PIECE = 1 << 20
 MAX_IOVECS = 512  # well below every kernel's IOV_MAX (1024)
+ATTEMPTS = 20  # of a step that another request, making or deleting the same directory, may undo meanwhile
 TEMPORARY_AGE = 900.0  # seconds; a put takes far less, so an older temporary file was left by a killed process
 
 
@@ -212,11 +213,15 @@ def _place(source: str, target: str, *, durable: bool) -> None:
     """Rename into place, making missing directories; durable means that the names survive a loss of power."""
     directory = os.path.dirname(target)
     made: list[str] = []
-    try:
-        os.rename(source, target)
-    except FileNotFoundError:
-        made = _make_directories(directory)
-        os.rename(source, target)
+    for attempt in range(ATTEMPTS):
+        try:
+            os.rename(source, target)
+        except FileNotFoundError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            made = _make_directories(directory)
+        else:
+            break
     if durable:
         _sync_directory(directory)
         for path in made:
@@ -256,12 +261,19 @@ def _sync_file_system(path: str) -> None:
 
 def _delete(path: str) -> None:
     try:
-        if stat_module.S_ISDIR(os.lstat(path).st_mode):
-            shutil.rmtree(path, onerror=_ignore_missing)
-        else:
+        if not stat_module.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)
+            return
     except (FileNotFoundError, NotADirectoryError):
         return
+    for attempt in range(ATTEMPTS):
+        try:
+            shutil.rmtree(path, onerror=_ignore_missing)
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
 
 
 def _ignore_missing(_function: Callable[..., Any], _path: str, information: Any) -> None:

@@ -211,7 +211,7 @@ def _check_references(connection: sqlite3.Connection, repository_id: int, manife
         digest
         for query, digests in (
             (queries.REPOSITORY_HAS_BLOB, manifest.blobs),
-            (queries.REPOSITORY_HAS_MANIFEST, manifest.children),
+            (queries.REPOSITORY_HAS_MANIFEST, manifest.required_children),
         )
         for digest in digests
         if connection.execute(query, {"repository_id": repository_id, "digest": digest}).fetchone() is None

@@ -22,6 +22,7 @@ class NewManifest(NamedTuple):
     Attributes:
         blobs: digests of the blobs that the repository must hold.
         children: digests of the manifests that an index lists.
+        required_children: those of the children that the repository must hold.
         subject: digest of the manifest that it refers to; need not exist.
     """
 
@@ -33,6 +34,7 @@ class NewManifest(NamedTuple):
     annotations: Mapping[str, str]
     blobs: tuple[str, ...]
     children: tuple[str, ...]
+    required_children: tuple[str, ...]
 
 
 class Referrer(NamedTuple):

@@ -1,0 +1,249 @@
+"""Uploads of blobs: begun, appended to, finished and cancelled by any worker, at flat memory.
+
+Concurrency: bytes are hashed and written in threads, a batch at a time, while the next batch is read; a stream holds
+three batches at most. The driver's upload writer excludes other requests for the same upload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections import OrderedDict
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from matou.registry.blobs import layout
+from matou.registry.blobs.upload_state import UploadState, boot_id
+from matou.registry.content.digest import Digest
+from matou.registry.drivers.base import Conflict, NotFound
+from matou.registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from concurrent.futures import Executor
+
+    from matou.registry.drivers.base import Driver
+
+BATCH = 1 << 20  # bytes hashed and written at a time
+SMALL = 1 << 20  # bytes; a blob up to here that comes in one request needs no upload file
+HASHERS = 512  # uploads whose running hash a worker remembers
+
+
+class Hasher(Protocol):
+    """What ``hashlib`` makes."""
+
+    def update(self, data: bytes, /) -> None:
+        """Hash more bytes."""
+        ...
+
+    def hexdigest(self) -> str:
+        """Return the digest of the bytes so far."""
+        ...
+
+
+class Uploads:
+    """The uploads of a worker.
+
+    Args:
+        driver: the storage.
+        executor: threads for hashing.
+    """
+
+    def __init__(self, driver: Driver, executor: Executor) -> None:
+        self._driver = driver
+        self._executor = executor
+        self._boot = boot_id()
+        self._hashers: OrderedDict[str, tuple[int, Hasher]] = OrderedDict()
+
+    async def begin(self, repository: str, subject: str) -> UploadState:
+        """Begin an upload.
+
+        Args:
+            repository: name.
+            subject: who begins it.
+        """
+        started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        state = UploadState(repository, str(uuid.uuid4()), 0, started_at, boot=self._boot, subject=subject)
+        await self._driver.put(layout.upload_started_at(repository, state.uuid), started_at.encode(), durable=False)
+        return state
+
+    async def size(self, repository: str, upload: str) -> int:
+        """Return the bytes that an upload has.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN.
+        """
+        try:
+            return await self._driver.upload_size(layout.upload_data(repository, upload))
+        except NotFound:
+            raise _unknown(upload) from None
+
+    async def append(self, state: UploadState, body: AsyncIterator[bytes], expected: int | None) -> UploadState:
+        """Append a body to an upload and return its new state.
+
+        Args:
+            state: where it stands.
+            body: the bytes.
+            expected: how many there must be, when that was announced.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN, RANGE_INVALID (another request was faster) or SIZE_INVALID.
+            StorageFull: no room; the upload is as it was before.
+        """
+        hasher = self._take_hasher(state)
+        appended = 0
+        try:
+            writer = await self._driver.upload_open(layout.upload_data(state.repository, state.uuid), state.offset)
+        except NotFound:
+            raise _unknown(state.uuid) from None
+        except Conflict as conflict:
+            raise await self._out_of_order(state, conflict) from None
+        try:
+            pending: asyncio.Future[object] | None = None
+            try:
+                async for batch, size in _batches(body):
+                    if pending is not None:
+                        await pending
+                    pending = asyncio.gather(writer.write(batch), self._update(hasher, batch))
+                    appended += size
+            finally:
+                if pending is not None:
+                    await pending
+        finally:
+            await writer.close()
+        offset = state.offset + appended
+        digest = ""
+        if hasher is not None:
+            self._keep_hasher(state.uuid, offset, hasher)
+            digest = hasher.hexdigest()
+        if expected is not None and appended != expected:
+            raise RegistryError(
+                "SIZE_INVALID",
+                detail=f"{appended} bytes came in, but Content-Length announced {expected}; ask for the upload's state "
+                "with GET and go on from there",
+            )
+        return replace(state, offset=offset, sha256=digest, boot=self._boot)
+
+    async def finish(self, state: UploadState, digest: Digest, *, is_stored: bool) -> None:
+        """Verify an upload and make it a blob.
+
+        Args:
+            state: where it stands.
+            digest: what the client says that it is.
+            is_stored: whether storage has the blob already; the upload is then verified and dropped.
+
+        Raises:
+            RegistryError: DIGEST_INVALID (the upload is cancelled), BLOB_UPLOAD_UNKNOWN or RANGE_INVALID.
+        """
+        data = layout.upload_data(state.repository, state.uuid)
+        actual = await self._digest(state, digest.algorithm)
+        if actual != digest.hex:
+            await self.cancel(state.repository, state.uuid)
+            raise RegistryError(
+                "DIGEST_INVALID",
+                detail={"digest": digest, "actual": f"{digest.algorithm}:{actual}", "size": state.offset},
+            )
+        if not is_stored:
+            try:
+                if state.offset == 0:
+                    await (await self._driver.upload_open(data, 0)).close()  # an empty blob is a file, too
+                await self._driver.upload_commit(data, state.offset, layout.blob_data(digest))
+            except NotFound:
+                raise _unknown(state.uuid) from None
+            except Conflict as conflict:
+                raise await self._out_of_order(state, conflict) from None
+
+    async def forget(self, state: UploadState) -> None:
+        """Delete what is left of a finished upload."""
+        self._hashers.pop(state.uuid, None)
+        await self._driver.delete(layout.upload_directory(state.repository, state.uuid))
+
+    async def put_small(self, content: bytes, digest: Digest, *, is_stored: bool) -> None:
+        """Store a blob that came whole in one request of at most ``SMALL`` bytes.
+
+        Raises:
+            RegistryError: DIGEST_INVALID.
+        """
+        actual = Digest.of(content, digest.algorithm)
+        if actual != digest:
+            raise RegistryError("DIGEST_INVALID", detail={"digest": digest, "actual": actual, "size": len(content)})
+        if not is_stored:
+            await self._driver.put(layout.blob_data(digest), content)
+
+    async def cancel(self, repository: str, upload: str) -> None:
+        """Delete an upload.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN.
+        """
+        await self.size(repository, upload)
+        self._hashers.pop(upload, None)
+        await self._driver.delete(layout.upload_directory(repository, upload))
+
+    async def _digest(self, state: UploadState, algorithm: str) -> str:
+        if algorithm == "sha256":
+            if state.sha256 and state.boot == self._boot:
+                return state.sha256
+            running = self._take_hasher(state)
+            if running is not None:
+                return running.hexdigest()
+        # Another worker had the running hash and is gone, or the algorithm is another: read what was written.
+        rehash: Hasher = hashlib.new(algorithm)
+        if state.offset:
+            data = layout.upload_data(state.repository, state.uuid)
+            try:
+                async for piece in self._driver.read(data, 0, state.offset):
+                    await self._update(rehash, (piece,))
+            except NotFound:
+                raise _unknown(state.uuid) from None
+        return rehash.hexdigest()
+
+    def _take_hasher(self, state: UploadState) -> Hasher | None:
+        if state.offset == 0:
+            return hashlib.sha256()
+        offset, hasher = self._hashers.pop(state.uuid, (-1, None))
+        return hasher if offset == state.offset else None
+
+    def _keep_hasher(self, upload: str, offset: int, hasher: Hasher) -> None:
+        self._hashers[upload] = (offset, hasher)
+        if len(self._hashers) > HASHERS:
+            self._hashers.popitem(last=False)
+
+    async def _update(self, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
+        if hasher is not None:
+            await asyncio.get_running_loop().run_in_executor(self._executor, _update, hasher, batch)
+
+    async def _out_of_order(self, state: UploadState, conflict: Conflict) -> RegistryError:
+        size = await self.size(state.repository, state.uuid)
+        return RegistryError(
+            "RANGE_INVALID",
+            detail=f"{conflict}; ask for the upload's state with GET and go on from there",
+            headers=(("range", f"0-{max(size - 1, 0)}"), ("docker-upload-uuid", state.uuid)),
+        )
+
+
+def _update(hasher: Hasher, batch: Sequence[bytes]) -> None:
+    for piece in batch:
+        hasher.update(piece)
+
+
+def _unknown(upload: str) -> RegistryError:
+    return RegistryError(
+        "BLOB_UPLOAD_UNKNOWN", detail={"uuid": upload, "reason": "it ended, was cancelled or purged; begin a new one"}
+    )
+
+
+async def _batches(body: AsyncIterator[bytes]) -> AsyncIterator[tuple[list[bytes], int]]:
+    batch: list[bytes] = []
+    size = 0
+    async for piece in body:
+        if piece:
+            batch.append(piece)
+            size += len(piece)
+        if size >= BATCH:
+            yield batch, size
+            batch, size = [], 0
+    if batch:
+        yield batch, size

@@ -1,0 +1,81 @@
+"""``/v2/<name>/blobs/<digest>``.
+
+Source: OCI Distribution Specification 1.1, "Pulling blobs" and "Deleting Blobs"; ranges by RFC 9110 section 14.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matou.registry.blobs import layout
+from matou.registry.content.digest import Digest
+from matou.registry.content.ranges import parse_range
+from matou.registry.errors import RegistryError
+from matou.registry.http.manifests import is_current
+from matou.registry.http.message import FileResponse, Response, StreamResponse
+from matou.registry.index import changes
+
+if TYPE_CHECKING:
+    from matou.registry.auth.base import Identity
+    from matou.registry.http.context import Context
+    from matou.registry.http.message import AnyResponse, Headers, Request
+
+FOREVER = "max-age=31536000"  # content never changes under its digest
+
+
+class Blobs:
+    """Handlers."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def get(self, request: Request, repository: str, reference: str, _identity: Identity) -> AnyResponse:
+        """Pull a blob: 200, 206 a part of it, 304, 416, or 404 BLOB_UNKNOWN."""
+        digest = Digest.parse(reference)
+        size = self._context.reader.blob_size(repository, digest)
+        if size is None:
+            raise _unknown(repository, digest)
+        etag = f'"{digest}"'
+        headers: Headers = [
+            ("docker-content-digest", digest),
+            ("etag", etag),
+            ("cache-control", FOREVER),
+        ]
+        if is_current(request.headers.get("if-none-match"), etag):
+            return Response(304, headers)
+        start, end, status = 0, size, 200
+        asked = request.headers.get("range")
+        if asked is not None and request.headers.get("if-range") in (None, etag):
+            part = parse_range(asked, size)
+            if part is not None:
+                start, end, status = part[0], part[1], 206
+                headers.append(("content-range", f"bytes {start}-{end - 1}/{size}"))
+        headers += [
+            ("content-type", "application/octet-stream"),
+            ("accept-ranges", "bytes"),
+            ("content-length", str(end - start)),
+        ]
+        if request.method == "HEAD" or start == end:
+            return Response(status, headers)
+        path = layout.blob_data(digest)
+        local = self._context.driver.local_path(path)
+        if local is not None:
+            return FileResponse(status, headers, local, start, end)
+        return StreamResponse(status, headers, self._context.driver.read(path, start, end - start))
+
+    async def delete(self, _request: Request, repository: str, reference: str, identity: Identity) -> Response:
+        """Remove a blob from the repository: 202, or 404 BLOB_UNKNOWN."""
+        context = self._context
+        context.check_deletable()
+        digest = Digest.parse(reference)
+        projections = await context.writer.run(
+            lambda connection: changes.delete_blob(connection, repository, digest, identity.subject)
+        )
+        if projections is None:
+            raise _unknown(repository, digest)
+        await context.projector.project(projections)
+        return Response(202)
+
+
+def _unknown(repository: str, digest: Digest) -> RegistryError:
+    return RegistryError("BLOB_UNKNOWN", detail={"name": repository, "digest": digest})

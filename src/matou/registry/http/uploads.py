@@ -1,0 +1,291 @@
+"""``/v2/<name>/blobs/uploads/`` and ``/v2/<name>/blobs/uploads/<uuid>``.
+
+Source: OCI Distribution Specification 1.1, "Pushing blobs" (monolithically, in chunks, by mounting).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from matou.registry.auth.base import Unauthorized
+from matou.registry.blobs import layout
+from matou.registry.blobs.upload_state import InvalidState, UploadState
+from matou.registry.blobs.uploads import SMALL
+from matou.registry.content.digest import Digest
+from matou.registry.content.names import check_repository_name, is_repository_name
+from matou.registry.content.ranges import parse_content_range
+from matou.registry.drivers.base import NotFound
+from matou.registry.errors import RegistryError
+from matou.registry.http.context import repository_access
+from matou.registry.http.message import Response
+from matou.registry.index import changes
+
+if TYPE_CHECKING:
+    from matou.registry.auth.base import Identity
+    from matou.registry.http.context import Context
+    from matou.registry.http.message import Request
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+MOUNT_CANDIDATES = 20  # repositories that are looked at for a mount without "from"
+
+
+class BlobCommit:
+    """Records uploaded and mounted blobs."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def is_stored(self, digest: Digest) -> bool:
+        """Tell whether storage has a blob, whole as far as its size tells: a push then heals what is not."""
+        size = self._context.reader.stored_blob_size(digest)
+        if size is None:
+            return False
+        try:
+            return (await self._context.driver.stat(layout.blob_data(digest))).size == size
+        except NotFound:
+            return False
+
+    async def record(self, repository: str, digest: Digest, size: int, identity: Identity) -> None:
+        """Link a stored blob to a repository."""
+        projections = await self._context.writer.run(
+            lambda connection: changes.put_blob(connection, repository, digest, size, identity.subject)
+        )
+        await self._context.projector.project(projections)
+
+    def created(self, request: Request, repository: str, digest: Digest) -> Response:
+        """Return the answer to a finished push or mount."""
+        return Response(
+            201,
+            [
+                ("location", self._context.urls.blob(request, repository, digest)),
+                ("docker-content-digest", digest),
+            ],
+        )
+
+
+class Uploads:
+    """``POST`` on the collection."""
+
+    def __init__(self, context: Context, commit: BlobCommit) -> None:
+        self._context = context
+        self._commit = commit
+
+    async def post(self, request: Request, repository: str, _reference: str, identity: Identity) -> Response:
+        """Begin an upload (202), push a blob in one request or mount one (201)."""
+        context = self._context
+        context.check_writable()
+        mount = request.parameter("mount")
+        if mount is not None:
+            mounted = await self._mount(request, repository, Digest.parse(mount), identity)
+            if mounted is not None:
+                return mounted
+        digest_text = request.parameter("digest")
+        if digest_text is None:
+            state = await context.uploads.begin(repository, identity.subject)
+            return accepted(context, request, state)
+        digest = Digest.parse(digest_text)
+        length = request.content_length
+        if length is not None and length <= SMALL:
+            return await push_small(context, self._commit, request, repository, digest, identity)
+        state = await context.uploads.begin(repository, identity.subject)
+        state = await context.uploads.append(state, request.chunks(), length)
+        return await finish(context, self._commit, request, state, digest, identity)
+
+    async def _mount(self, request: Request, repository: str, digest: Digest, identity: Identity) -> Response | None:
+        context = self._context
+        source = request.parameter("from")
+        if source is not None:
+            # The right to pull from it was asked for when the request came in.
+            sources = [check_repository_name(source)]
+        else:
+            sources = [
+                candidate
+                for candidate in context.reader.repositories_with_blob(digest, MOUNT_CANDIDATES)
+                if candidate == repository or await self._may_pull(request, candidate)
+            ]
+        for candidate in sources:
+            projections = await context.writer.run(
+                lambda connection, source=candidate: changes.mount_blob(  # type: ignore[misc] -- early binding
+                    connection, repository, source, digest, identity.subject
+                )
+            )
+            if projections is not None:
+                await context.projector.project(projections)
+                return self._commit.created(request, repository, digest)
+        return None
+
+    async def _may_pull(self, request: Request, repository: str) -> bool:
+        try:
+            await self._context.authenticator.authorize(
+                request.headers.get("authorization"),
+                repository_access(repository, ("pull",)),
+                self._context.urls.origin(request),
+            )
+        except Unauthorized:
+            return False
+        return True
+
+
+class Upload:
+    """One upload."""
+
+    def __init__(self, context: Context, commit: BlobCommit) -> None:
+        self._context = context
+        self._commit = commit
+
+    def verified_state(self, request: Request, repository: str, upload: str) -> UploadState:
+        """Return the state of the request's ``_state`` parameter.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_INVALID when it is missing, forged, or of another upload.
+        """
+        text = request.parameter("_state")
+        if not text:
+            raise RegistryError(
+                "BLOB_UPLOAD_INVALID",
+                detail="the _state parameter is missing; use the Location of the upload's last answer as it is",
+            )
+        try:
+            state = self._context.states.decode(text)
+        except InvalidState as error:
+            raise RegistryError("BLOB_UPLOAD_INVALID", detail=str(error)) from None
+        if (state.repository, state.uuid) != (repository, upload):
+            raise RegistryError(
+                "BLOB_UPLOAD_INVALID", detail="the _state parameter is of another upload; use its Location as it is"
+            )
+        return state
+
+    async def get(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
+        """Say how far an upload is: 204 with ``Range``; ``_state`` is not needed, so that a client can recover."""
+        size = await self._context.uploads.size(repository, _check_uuid(reference))
+        if request.parameter("_state"):
+            state = self.verified_state(request, repository, reference)
+            if state.offset != size:
+                state = replace(state, offset=size, sha256="")
+        else:
+            started_at = await self._context.driver.get(layout.upload_started_at(repository, reference))
+            state = UploadState(repository, reference, size, started_at.decode(), subject=identity.subject)
+        return accepted(self._context, request, state, status=204)
+
+    async def patch(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
+        """Append a chunk: 202, or 416 when it does not begin where the upload ends."""
+        context = self._context
+        context.check_writable()
+        state = self.verified_state(request, repository, _check_uuid(reference))
+        length = request.content_length
+        content_range = request.headers.get("content-range")
+        if content_range is not None:
+            start, end = parse_content_range(content_range)
+            if length is not None and length != end - start:
+                raise RegistryError(
+                    "SIZE_INVALID", detail=f"Content-Range has {end - start} bytes, Content-Length {length}"
+                )
+            size = await context.uploads.size(repository, reference)
+            if start != size:
+                raise out_of_order(context, request, replace(state, offset=size, sha256=""), start)
+            length = end - start
+        state = await context.uploads.append(state, request.chunks(), length)
+        return accepted(context, request, state)
+
+    async def put(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
+        """Finish an upload, with or without a last chunk: 201, or 400 DIGEST_INVALID."""
+        context = self._context
+        context.check_writable()
+        state = self.verified_state(request, repository, _check_uuid(reference))
+        digest_text = request.parameter("digest")
+        if digest_text is None:
+            raise RegistryError(
+                "DIGEST_INVALID", "digest missing", detail="finish an upload with ?digest=<algorithm>:<hex>"
+            )
+        digest = Digest.parse(digest_text)
+        length = request.content_length
+        content_range = request.headers.get("content-range")
+        if content_range is not None and length != 0:
+            start, end = parse_content_range(content_range)
+            size = await context.uploads.size(repository, reference)
+            if start != size:
+                raise out_of_order(context, request, replace(state, offset=size, sha256=""), start)
+            length = end - start
+        if length == 0 or (length is None and request.headers.get("transfer-encoding") is None):
+            size = await context.uploads.size(repository, reference)
+            if size != state.offset:
+                raise out_of_order(context, request, replace(state, offset=size, sha256=""), state.offset)
+        elif state.offset == 0 and length is not None and length <= SMALL:
+            if await context.uploads.size(repository, reference):
+                raise out_of_order(context, request, state, 0)
+            response = await push_small(context, self._commit, request, repository, digest, identity)
+            await context.uploads.forget(state)
+            return response
+        else:
+            state = await context.uploads.append(state, request.chunks(), length)
+        return await finish(context, self._commit, request, state, digest, identity)
+
+    async def delete(self, _request: Request, repository: str, reference: str, _identity: Identity) -> Response:
+        """Cancel an upload: 204, or 404 BLOB_UPLOAD_UNKNOWN."""
+        self._context.check_writable()
+        await self._context.uploads.cancel(repository, _check_uuid(reference))
+        return Response(204)
+
+
+def accepted(context: Context, request: Request, state: UploadState, status: int = 202) -> Response:
+    """Return the answer that tells where an upload stands and where it goes on."""
+    location = context.urls.upload(request, state.repository, state.uuid, context.states.encode(state))
+    return Response(
+        status,
+        [
+            ("location", location),
+            ("range", f"0-{max(state.offset - 1, 0)}"),
+            ("docker-upload-uuid", state.uuid),
+        ],
+    )
+
+
+def out_of_order(context: Context, request: Request, state: UploadState, start: int) -> RegistryError:
+    """Return the error for a chunk that does not begin where the upload ends, with the place where it does."""
+    return RegistryError(
+        "RANGE_INVALID",
+        detail=f"the upload has {state.offset} bytes, but the chunk begins at {start}; go on at {state.offset}",
+        headers=tuple(accepted(context, request, state).headers),
+    )
+
+
+async def push_small(
+    context: Context, commit: BlobCommit, request: Request, repository: str, digest: Digest, identity: Identity
+) -> Response:
+    """Push a blob of at most ``SMALL`` bytes whose whole content is the request's body."""
+    content = await request.read(SMALL)
+    expected = request.content_length
+    if content is None or (expected is not None and len(content) != expected):
+        raise RegistryError("SIZE_INVALID", detail=f"the body does not have the {expected} bytes announced")
+    await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest))
+    await commit.record(repository, digest, len(content), identity)
+    return commit.created(request, repository, digest)
+
+
+async def finish(
+    context: Context,
+    commit: BlobCommit,
+    request: Request,
+    state: UploadState,
+    digest: Digest,
+    identity: Identity,
+) -> Response:
+    """Verify an upload, make it a blob of its repository and answer."""
+    await context.uploads.finish(state, digest, is_stored=await commit.is_stored(digest))
+    await commit.record(state.repository, digest, state.offset, identity)
+    await context.uploads.forget(state)
+    return commit.created(request, state.repository, digest)
+
+
+def pull_source(request: Request) -> str | None:
+    """Return the repository that a mount comes from, which the caller must be allowed to pull."""
+    source = request.parameter("from")
+    return source if source and request.parameter("mount") and is_repository_name(source) else None
+
+
+def _check_uuid(text: str) -> str:
+    if not UUID.fullmatch(text):
+        raise RegistryError("BLOB_UPLOAD_UNKNOWN", detail={"uuid": text, "reason": "this is not an upload's id"})
+    return text

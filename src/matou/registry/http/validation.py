@@ -1,0 +1,87 @@
+"""The rules of ``validation.manifests``: foreign URLs, and which children an index must have.
+
+Source: Distribution ``docs/content/about/configuration.md``, "validation".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from matou.registry.errors import RegistryError
+
+if TYPE_CHECKING:
+    from matou.config.distribution import Configuration
+    from matou.registry.content.manifests import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRules:
+    """What a manifest must obey.
+
+    Attributes:
+        allow: one of these must match each foreign URL, when there are any.
+        deny: none of these may match.
+        platforms: (os, architecture) of the children that must exist; None means every child, and an empty set none.
+    """
+
+    allow: tuple[re.Pattern[str], ...]
+    deny: tuple[re.Pattern[str], ...]
+    platforms: frozenset[tuple[str, str]] | None
+
+    @classmethod
+    def from_configuration(cls, configuration: Configuration) -> ValidationRules:
+        """Read the rules."""
+        validation = configuration.validation
+        if not validation.is_enabled:
+            return cls((), (), frozenset())
+        urls, indexes = validation.manifests.urls, validation.manifests.indexes
+        platforms: frozenset[tuple[str, str]] | None = None
+        if indexes.platforms == "none":
+            platforms = frozenset()
+        elif indexes.platforms == "list":
+            platforms = frozenset((entry.os, entry.architecture) for entry in indexes.platformlist)
+        return cls(
+            tuple(re.compile(pattern) for pattern in urls.allow),
+            tuple(re.compile(pattern) for pattern in urls.deny),
+            platforms,
+        )
+
+    def check_foreign_urls(self, manifest: Manifest) -> None:
+        """Check the URLs of the layers that lie elsewhere.
+
+        Raises:
+            RegistryError: MANIFEST_INVALID.
+        """
+        for layer in manifest.layers:
+            for url in layer.urls:
+                reason = self._refusal(url)
+                if reason:
+                    raise RegistryError(
+                        "MANIFEST_INVALID", detail={"digest": layer.digest, "url": url, "reason": reason}
+                    )
+
+    def _refusal(self, url: str) -> str | None:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return "is not a URL"
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.fragment:
+            return "must be an absolute http or https URL without a fragment"
+        if self.allow and not any(pattern.search(url) for pattern in self.allow):
+            return "is not allowed by validation.manifests.urls.allow"
+        if any(pattern.search(url) for pattern in self.deny):
+            return "is denied by validation.manifests.urls.deny"
+        return None
+
+    def required_children(self, manifest: Manifest) -> tuple[str, ...]:
+        """Return the digests of the children that the repository must hold."""
+        if self.platforms is None:
+            return manifest.child_references
+        return tuple(
+            child.digest
+            for child in manifest.children
+            if ((child.platform or {}).get("os"), (child.platform or {}).get("architecture")) in self.platforms
+        )
