@@ -26,7 +26,7 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "JOB-TOKEN",
-        "description": "A CI job's token, where an operation says that it takes one; also as the parameter `job_token`.",
+        "description": "A CI job's token, where an operation takes one; also as the parameter `job_token`.",
     },
 }
 BODY_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
