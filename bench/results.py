@@ -172,8 +172,6 @@ class Results:
         for item in document["figures"]:
             metric = Metric(item["metric"], item["unit"], item["higher_is_better"])
             case = Case(item["group"], item["case"], item["auth"])
-            results._values[case, metric] = {  # noqa: SLF001 -- its own class
-                name: list(figures["values"]) for name, figures in item["servers"].items()
-            }
+            results._values[case, metric] = {name: list(figures["values"]) for name, figures in item["servers"].items()}
         results.problems = list(document["problems"])
         return results
