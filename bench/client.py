@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from bench.payload import Payload
 
-TIMEOUT = 600.0
+TIMEOUT = 600  # seconds
 CHUNK = 32 * 1024  # Go's io.Copy hands the HTTP client pieces of this size: one chunk each
 CHUNKS_A_CALL = 16
 RECEIVE = 256 * 1024
@@ -69,7 +70,10 @@ class Connection:
     """A kept-alive connection; a context manager that closes it."""
 
     def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
-        self._socket = socket.create_connection((host, port), timeout=TIMEOUT)
+        self._socket = socket.create_connection((host, port))
+        # The kernel's time limits: one of Python's makes the socket non-blocking, with a poll before each call.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", TIMEOUT, 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._common = f"Host: {host}:{port}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._buffer = bytearray()

@@ -15,7 +15,8 @@ class Settings:
     seconds: float = 5.0  # of load a turn (manifests)
     connections: int = 32  # of that load
     blob_sizes: tuple[int, ...] = (1, 10, 100, 1000)  # MiB
-    blob_total: int = 200  # MiB a turn, for blobs smaller than that
+    push_total: int = 400  # MiB a turn, for blobs smaller than that
+    pull_total: int = 2000  # more, as pulls cost little and the clock of /proc ticks in hundredths of a second
     images: int = 96  # a turn
     pushers: int = 8
     layers: int = 8
@@ -33,9 +34,13 @@ class Settings:
         """The largest blob of the run in MiB."""
         return max(*self.blob_sizes, self.memory_size)
 
-    def blobs_in_turn(self, size: int) -> int:
-        """How many blobs of ``size`` MiB one turn moves."""
-        return max(1, min(100, self.blob_total // size))
+    def pushes(self, size: int) -> int:
+        """How many blobs of ``size`` MiB are pushed in a turn."""
+        return max(1, min(100, self.push_total // size))
+
+    def pulls(self, size: int) -> int:
+        """How often a blob of ``size`` MiB is pulled in a turn."""
+        return max(1, min(400, self.pull_total // size))
 
 
 def quick() -> Settings:
@@ -44,7 +49,8 @@ def quick() -> Settings:
         rounds=1,
         seconds=1.0,
         blob_sizes=(1, 10, 100),
-        blob_total=40,
+        push_total=100,
+        pull_total=500,
         images=16,
         tag_counts=(100, 10_000),
         catalog_counts=(100, 1_000),

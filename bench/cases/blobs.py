@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.client import RECEIVE
@@ -31,14 +32,14 @@ def run(run: Run, auth: str) -> None:
         with run.servers(auth, [NAME]) as servers:
             for way, push in _PUSHES.items():
                 case = Case("blobs", f"push {size:,} MiB, {way}", auth)
-                run.turns(case, servers, lambda server, size=size, push=push: _push(run, server, size, push))
+                run.turns(case, servers, partial(_push, run, size, push))
             case = Case("blobs", f"pull {size:,} MiB", auth)
             pulled: dict[str, str] = {}
-            run.turns(case, servers, lambda server, size=size, pulled=pulled: _pull(run, server, size, pulled))
+            run.turns(case, servers, partial(_pull, run, size, pulled))
 
 
-def _push(run: Run, server: Server, size: int, push: Callable[[Connection, str, Payload], None]) -> dict[Metric, float]:
-    payloads = [run.payloads.blob(size) for _ in range(run.settings.blobs_in_turn(size))]
+def _push(run: Run, size: int, push: Callable[[Connection, str, Payload], None], server: Server) -> dict[Metric, float]:
+    payloads = [run.payloads.blob(size) for _ in range(run.settings.pushes(size))]
     with server.connect() as connection:
         push(connection, NAME, run.payloads.blob(1))  # warm
         with metered(server, writes=True) as usage:
@@ -47,7 +48,7 @@ def _push(run: Run, server: Server, size: int, push: Callable[[Connection, str, 
     return _figures(sum(payload.size for payload in payloads), usage)
 
 
-def _pull(run: Run, server: Server, size: int, pulled: dict[str, str]) -> dict[Metric, float]:
+def _pull(run: Run, size: int, pulled: dict[str, str], server: Server) -> dict[Metric, float]:
     buffer = bytearray(RECEIVE)
     with server.connect() as connection:
         if server.name not in pulled:
@@ -59,7 +60,7 @@ def _pull(run: Run, server: Server, size: int, pulled: dict[str, str]) -> dict[M
         connection.download(target, buffer, checked=digest)  # correct, and in the page cache
         length = 0
         with metered(server) as usage:
-            for _ in range(run.settings.blobs_in_turn(size)):
+            for _ in range(run.settings.pulls(size)):
                 length += connection.download(target, buffer)
     return _figures(length, usage)
 
