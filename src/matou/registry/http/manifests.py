@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matou.registry.auth.base import Access, Identity
     from matou.registry.content.manifests import Manifest
     from matou.registry.http.context import Context
+    from matou.registry.http.manifest_cache import ManifestCache
     from matou.registry.http.message import Headers, Request
     from matou.registry.index.records import StoredManifest
 
@@ -75,8 +76,9 @@ def prepare(repository: str, stored: StoredManifest, common: Headers) -> Prepare
 class Manifests:
     """Handlers."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, cache: ManifestCache) -> None:
         self._context = context
+        self._cache = cache
         self._rules = ValidationRules.from_configuration(context.configuration)
 
     def find(self, repository: str, reference: str) -> StoredManifest:
@@ -107,6 +109,8 @@ class Manifests:
             )
         if verdict is Negotiation.DEFAULT_PLATFORM:
             stored = self._default_platform(repository, reference, stored)
+        else:
+            self._cache.remember(request.path, repository, stored)
         prepared = prepare(repository, stored, [])
         if is_current(request.headers.get("if-none-match"), prepared.etag):
             return Response(304, [("docker-content-digest", prepared.digest), ("etag", prepared.etag)])

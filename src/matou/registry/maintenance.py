@@ -1,0 +1,197 @@
+"""What a worker does besides answering: durable links, leftovers of killed processes, abandoned uploads, the journal.
+
+Concurrency: tasks on the worker's event loop. What one worker of a machine is enough for is done by whoever holds the
+lock file at the time. Every step can be killed and run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from matou.registry.blobs import layout
+from matou.registry.drivers.base import NotFound
+from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.index import changes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from matou.registry.blobs.projector import Projector
+    from matou.registry.drivers.base import Driver
+    from matou.registry.index.writer import Writer
+
+log = logging.getLogger("matou.registry")
+
+FLUSH_INTERVAL = 10.0  # seconds between flushes of links
+RECOVER_INTERVAL = 60.0  # seconds
+RECOVER_AGE = 60.0  # seconds; a living worker flushes long before
+SWEEP_INTERVAL = 60.0  # seconds
+SWEEP_AGE = 300.0  # seconds; storing a small file takes far less
+TRIM_INTERVAL = 3600.0  # seconds
+JOURNAL_AGE = 7 * 86400.0  # seconds
+TRIM_BATCH = 10_000  # entries a transaction
+EMPTY_UPLOAD_AGE = 3600.0  # seconds after which an upload that has no data is taken for abandoned
+
+
+class Maintenance:
+    """The background work of one worker.
+
+    Args:
+        driver: the storage.
+        writer: of the index.
+        projector: of links.
+        lock: file that makes one worker of the machine do the shared work.
+    """
+
+    def __init__(self, driver: Driver, writer: Writer, projector: Projector, lock: Path) -> None:
+        self._driver = driver
+        self._writer = writer
+        self._projector = projector
+        self._lock = lock
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, loop: asyncio.AbstractEventLoop, purging: UploadPurging | None) -> None:
+        """Begin."""
+        work: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
+            ("flush links", FLUSH_INTERVAL, self._projector.flush),
+            ("recover links", RECOVER_INTERVAL, lambda: self._projector.recover(RECOVER_AGE)),
+            ("trim the journal", TRIM_INTERVAL, self._trim),
+        ]
+        if isinstance(self._driver, FilesystemDriver):
+            driver = self._driver
+            work.append(("sweep temporary files", SWEEP_INTERVAL, lambda: driver.sweep_temporary(SWEEP_AGE)))
+        if purging is not None:
+            work.append(("purge uploads", purging.interval, lambda: self._purge(purging)))
+        self._tasks = [loop.create_task(self._repeat(name, interval, step)) for name, interval, step in work]
+
+    async def stop(self) -> None:
+        """End the tasks and make durable what is not."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._projector.flush()
+
+    async def _repeat(self, name: str, interval: float, step: Callable[[], Awaitable[object]]) -> None:
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await step()
+            except Exception:
+                log.exception("could not %s; trying again in %.0f s", name, interval)
+
+    async def _trim(self) -> None:
+        before = changes.now_us() - int(JOURNAL_AGE * 1_000_000)
+        trimmed = TRIM_BATCH
+        while trimmed == TRIM_BATCH:
+            trimmed = await self._writer.run(lambda connection: changes.trim_journal(connection, before, TRIM_BATCH))
+
+    async def _purge(self, purging: UploadPurging) -> None:
+        with exclusive(self._lock) as is_mine:
+            if is_mine:
+                await purging.run()
+
+
+class UploadPurging:
+    """``storage.maintenance.uploadpurging``: deletes uploads that nobody went on with.
+
+    Args:
+        driver: the storage.
+        age: seconds since its start after which an upload is deleted.
+        interval: seconds between runs.
+        dryrun: only log what would be deleted.
+    """
+
+    def __init__(self, driver: Driver, *, age: float, interval: float, dryrun: bool) -> None:
+        self._driver = driver
+        self._age = age
+        self.interval = interval
+        self._dryrun = dryrun
+
+    async def run(self) -> int:
+        """Purge once and return how many uploads were (or, with dryrun, would have been) deleted."""
+        purged = 0
+        async for repository in repositories(self._driver):
+            for upload in await self._driver.list(layout.uploads(repository)):
+                if await self._is_abandoned(repository, upload):
+                    purged += 1
+                    log.info("%s upload %s of %s", "would purge" if self._dryrun else "purging", upload, repository)
+                    if not self._dryrun:
+                        await self._driver.delete(layout.upload_directory(repository, upload))
+        if purged:
+            log.info("upload purging: %d uploads %s", purged, "would be deleted" if self._dryrun else "deleted")
+        return purged
+
+    async def _is_abandoned(self, repository: str, upload: str) -> bool:
+        now = time.time()
+        try:
+            started = _timestamp(await self._driver.get(layout.upload_started_at(repository, upload)))
+            if started is None:
+                started = (await self._driver.stat(layout.upload_directory(repository, upload))).modified
+            if now - started > self._age:
+                return True
+            return now - started > EMPTY_UPLOAD_AGE and not await self._driver.upload_size(
+                layout.upload_data(repository, upload)
+            )
+        except NotFound:
+            return await self._has_no_start(repository, upload, now)
+
+    async def _has_no_start(self, repository: str, upload: str, now: float) -> bool:
+        # Finished or cancelled a moment ago, or left half deleted by a process that was killed.
+        try:
+            return now - (await self._driver.stat(layout.upload_directory(repository, upload))).modified > SWEEP_AGE
+        except NotFound:
+            return False
+
+
+async def repositories(driver: Driver, below: str = "") -> AsyncIterator[str]:
+    """Yield the name of every directory of the tree that holds anything of a repository.
+
+    Args:
+        driver: the storage.
+        below: name of the directory to begin in; "" for all.
+    """
+    directory = layout.repository(below) if below else layout.REPOSITORIES
+    children = await driver.list(directory)
+    if below and any(child.startswith("_") for child in children):
+        yield below
+    for child in sorted(children):
+        if not child.startswith("_"):
+            async for name in repositories(driver, f"{below}/{child}" if below else child):
+                yield name
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[bool]:
+    """Try to hold a lock file; yields whether it is held."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _timestamp(content: bytes) -> float | None:
+    """Return an RFC 3339 time in seconds, None for anything else. Go writes fractions of up to nine digits."""
+    text = content.decode("ascii", errors="replace").strip().replace("Z", "+00:00")
+    head, dot, rest = text.partition(".")
+    if dot:
+        digits = len(rest) - len(rest.lstrip("0123456789"))
+        text = head + rest[digits:]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

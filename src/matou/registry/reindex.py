@@ -1,0 +1,237 @@
+"""Rebuilds the index from the storage tree, which is the archive.
+
+Concurrency: the only process that uses the index meanwhile (an exclusive lock sees to it); reads storage with many
+requests at once. A run that is cut off is begun again: the index says that it is complete only at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from matou.registry.blobs import layout
+from matou.registry.content.digest import Digest
+from matou.registry.content.manifests import parse_manifest
+from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.errors import RegistryError
+from matou.registry.index import changes, queries
+from matou.registry.index.connection import connect
+from matou.registry.index.records import NewManifest
+from matou.registry.maintenance import repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from pathlib import Path
+
+    from matou.registry.drivers.base import Driver
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+log = logging.getLogger("matou.registry")
+
+COMPLETE = "complete"  # name in ``meta`` that says that the index has all that storage has
+CONCURRENCY = 32  # requests to storage at once
+
+
+@dataclass(slots=True)
+class Summary:
+    """What was found.
+
+    Attributes:
+        skipped: links that are broken or whose content is missing, damaged or not supported; each is in the log.
+    """
+
+    repositories: int = 0
+    manifests: int = 0
+    tags: int = 0
+    blobs: int = 0
+    skipped: int = 0
+
+
+class Reindexer:
+    """One run.
+
+    Args:
+        driver: the storage.
+        path: the index, migrated; what it holds is replaced.
+        progress: called with what is counted, how many are done, and how many there are (None: not known).
+    """
+
+    def __init__(self, driver: Driver, path: Path, progress: Callable[[str, int, int | None], None]) -> None:
+        self._driver = driver
+        self._connection = connect(path, read_only=False)
+        self._progress = progress
+        self._gate = asyncio.Semaphore(CONCURRENCY)
+        self._sizes: dict[Digest, int | None] = {}
+        self._known: dict[Digest, bool] = {}
+        self.summary = Summary()
+
+    async def run(self) -> Summary:
+        """Rebuild.
+
+        Raises:
+            StorageError: storage cannot be read.
+        """
+        connection = self._connection
+        try:
+            self._begin()
+            names = [name async for name in repositories(self._driver)]
+            for done, name in enumerate(names):
+                self._progress("repositories", done, len(names))
+                connection.execute("BEGIN")
+                try:
+                    await self._repository(name)
+                except BaseException:
+                    connection.execute("ROLLBACK")
+                    raise
+                connection.execute("COMMIT")
+            self._progress("repositories", len(names), len(names))
+            connection.execute("PRAGMA synchronous = FULL")
+            changes.put_meta(connection, COMPLETE, "1")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+        return self.summary
+
+    def _begin(self) -> None:
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        changes.put_meta(connection, COMPLETE, "0")
+        for statement in queries.CLEAR:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        # Nothing is lost in a crash: the run begins again.
+        connection.execute("PRAGMA synchronous = OFF")
+
+    async def _repository(self, name: str) -> None:
+        layers = await self._links(layout.layers(name))
+        revisions = await self._links(layout.revisions(name))
+        if not layers and not revisions:
+            return
+        self.summary.repositories += 1
+        now = changes.now_us()
+        connection = self._connection
+        connection.execute(queries.ADD_REPOSITORY, {"repository": name, "now": now})
+        repository_id = changes.repository_id_of(connection, name)
+        values = {"repository_id": repository_id, "now": now}
+        await self._read_sizes(layers)
+        for digest in layers:
+            if self._sizes[digest] is None:
+                self._skip(f"layer {digest} of {name}: its content is missing")
+                continue
+            connection.execute(queries.LINK_BLOB, values | {"digest": digest})
+        held = set()
+        await self._read_manifests(revisions)
+        for digest in revisions:
+            if self._known[digest]:
+                connection.execute(queries.LINK_MANIFEST, values | {"digest": digest})
+                held.add(digest)
+        await self._tags(name, held, values)
+
+    async def _tags(self, name: str, held: set[Digest], values: dict[str, int | None]) -> None:
+        tags = await self._driver.list(layout.tags(name))
+        targets = await self._each(tags, lambda tag: self._link(layout.tag_current(name, tag)))
+        for done, (tag, digest) in enumerate(zip(tags, targets, strict=True)):
+            if done % 1000 == 0:
+                self._progress(f"tags of {name}", done, len(tags))
+            if digest is None or digest not in held:
+                self._skip(f"tag {tag} of {name}: it names {digest or 'nothing'}, which is not in the repository")
+                continue
+            self._connection.execute(queries.PUT_TAG, values | {"tag": tag, "digest": digest})
+            self.summary.tags += 1
+
+    async def _links(self, directory: str) -> list[Digest]:
+        """Return the digests below a directory of links that are links indeed."""
+        found: list[Digest] = []
+        for algorithm in await self._driver.list(directory):
+            names = await self._driver.list(f"{directory}/{algorithm}")
+            expected = [f"{algorithm}:{name}" for name in names]
+            targets = await self._each(names, lambda name, a=algorithm: self._link(f"{directory}/{a}/{name}/link"))  # type: ignore[misc] -- early binding
+            for text, target in zip(expected, targets, strict=True):
+                if target is None or target != text:
+                    self._skip(f"{directory}: the link of {text} is missing or broken")
+                else:
+                    found.append(target)
+        return found
+
+    async def _link(self, path: str) -> Digest | None:
+        try:
+            content = await self._driver.get(path)
+            return Digest.parse(content.decode("ascii").strip())
+        except (NotFound, RegistryError, UnicodeDecodeError):
+            return None
+
+    async def _read_sizes(self, digests: Iterable[Digest]) -> None:
+        unknown = [digest for digest in digests if digest not in self._sizes]
+        for digest, size in zip(unknown, await self._each(unknown, self._size), strict=True):
+            self._sizes[digest] = size
+            if size is not None:
+                self.summary.blobs += 1
+                self._connection.execute(queries.ADD_BLOB, {"digest": digest, "size": size, "now": changes.now_us()})
+
+    async def _size(self, digest: Digest) -> int | None:
+        try:
+            return (await self._driver.stat(layout.blob_data(digest))).size
+        except NotFound:
+            return None
+
+    async def _read_manifests(self, digests: Iterable[Digest]) -> None:
+        unknown = [digest for digest in digests if digest not in self._known]
+        for digest, manifest in zip(unknown, await self._each(unknown, self._manifest), strict=True):
+            self._known[digest] = manifest is not None
+            if manifest is not None:
+                self.summary.manifests += 1
+                changes.add_manifest(self._connection, manifest, changes.now_us())
+
+    async def _manifest(self, digest: Digest) -> NewManifest | None:
+        try:
+            content = await self._driver.get(layout.blob_data(digest))
+        except NotFound:
+            return self._skip(f"manifest {digest}: its content is missing")
+        if Digest.of(content, digest.algorithm) != digest:
+            return self._skip(f"manifest {digest}: its content is damaged")
+        try:
+            manifest = parse_manifest(content, None)
+        except RegistryError as error:
+            return self._skip(f"manifest {digest}: {error}")
+        return NewManifest(
+            digest=digest,
+            media_type=manifest.media_type,
+            payload=content,
+            artifact_type=manifest.artifact_type,
+            subject=manifest.subject,
+            annotations=manifest.annotations,
+            blobs=manifest.blob_references,
+            children=manifest.child_references,
+            required_children=(),
+        )
+
+    async def _each(self, items: list[S], work: Callable[[S], Awaitable[T]]) -> list[T]:
+        async def gated(item: S) -> T:
+            async with self._gate:
+                return await work(item)
+
+        results: list[T] = []
+        for first in range(0, len(items), 1000):
+            results += await asyncio.gather(*(gated(item) for item in items[first : first + 1000]))
+        return results
+
+    def _skip(self, reason: str) -> None:
+        self.summary.skipped += 1
+        log.warning("reindex: skipped %s", reason)
+
+
+def is_complete(path: Path) -> bool:
+    """Tell whether an index was built to its end."""
+    connection = connect(path, read_only=True)
+    try:
+        row = connection.execute(queries.META, {"name": COMPLETE}).fetchone()
+    except sqlite3.Error as error:
+        raise StorageError(f"the index {path} cannot be read: {error}") from error
+    finally:
+        connection.close()
+    return row is not None and row[0] == "1"

@@ -1,0 +1,209 @@
+"""``matou registry serve``: the parent process that prepares the tree and keeps Granian's workers running.
+
+Concurrency: workers are processes that share the listening socket, the tree and the index, and nothing else. They are
+spawned, not forked, because the parent has threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import multiprocessing
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
+
+from matou.registry.files import TreeLock, registry_files
+from matou.registry.preparation import prepare
+from matou.registry.worker import Worker
+
+if TYPE_CHECKING:
+    from matou.config.distribution import Configuration
+    from matou.registry.files import RegistryFiles
+
+log = logging.getLogger("matou.registry")
+
+BACKLOG = 4096  # connections waiting to be accepted
+CONNECTIONS = 4096  # connections a worker
+DRAIN = 30  # seconds that requests get to end, unless http.draintimeout says otherwise
+HEADER_TIMEOUT = 30_000  # milliseconds that a client gets to send its headers
+STEADY = 10.0  # seconds after which a server that failed is started again rather than given up
+
+
+class StartError(Exception):
+    """The registry cannot start; the message says why and what to do."""
+
+
+def serve(configuration: Configuration, workers: int) -> int:
+    """Serve until SIGTERM or SIGINT; requests in flight get to end.
+
+    Args:
+        configuration: of the registry.
+        workers: processes; one with the ``inmemory`` driver, whose storage they could not share.
+
+    Returns:
+        Exit status: 0 after a signal, 1 when workers kept failing.
+
+    Raises:
+        StartError: the address or the storage cannot be used.
+        SchemaError: the index is of a newer version.
+        StorageError: storage or index cannot be read.
+    """
+    if configuration.storage.driver == "inmemory":
+        workers = 1
+    configuration = _with_secret(configuration)
+    address = Address.of(configuration)
+    address.check_free()
+    with contextlib.ExitStack() as stack:
+        try:
+            files = stack.enter_context(registry_files(configuration))
+            lock = TreeLock(files.lock)
+        except OSError as error:
+            raise StartError(
+                f"the storage directory cannot be used: {error}; check storage.filesystem.rootdirectory and its owner"
+            ) from error
+        stack.callback(lock.close)
+        prepare(configuration, files, lock)
+        # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
+        multiprocessing.set_start_method("spawn", force=True)
+        return _keep_serving(configuration, files, address, workers)
+
+
+def _keep_serving(configuration: Configuration, files: RegistryFiles, address: Address, workers: int) -> int:
+    """Run Granian; again when it gave up because workers died quickly, unless they never lived."""
+    while True:
+        started = time.monotonic()
+        server = _server(configuration, address, workers)
+        loader = functools.partial(Worker, configuration, files, os.getpid())
+        status: int | str | None = 0
+        try:
+            server.serve(target_loader=loader, wrap_loader=False)
+        except SystemExit as ended:
+            status = ended.code
+        if not status:
+            log.info("stopped")
+            return 0
+        if time.monotonic() - started < STEADY:
+            log.error("workers end as soon as they are started; see the messages above")
+            return 1
+        log.error("workers died one after the other; starting all of them again")
+
+
+def _server(configuration: Configuration, address: Address, workers: int) -> Granian:
+    http = configuration.http
+    tls = http.tls
+    certificate = Path(tls.certificate) if tls.certificate else None
+    return Granian(
+        "matou.registry.worker:Worker",
+        address=address.host,
+        port=address.port,
+        uds=address.path,
+        interface=Interfaces.RSGI,
+        workers=workers,
+        http=HTTPModes.http1 if certificate is None or http.http2.disabled else HTTPModes.auto,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT),
+        websockets=False,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
+        log_enabled=False,
+        ssl_cert=certificate,
+        ssl_key=Path(tls.key) if tls.key else None,
+        ssl_protocol_min=_TLS_VERSIONS[tls.minimumtls or "tls1.2"],
+        ssl_ca=Path(tls.clientcas[0]) if tls.clientcas else None,
+        ssl_client_verify=bool(tls.clientcas),
+        respawn_failed_workers=True,
+        workers_kill_timeout=max(1, round(http.draintimeout or DRAIN)),
+        process_name="matou registry",
+    )
+
+
+_TLS_VERSIONS = {"tls1.2": SSLProtocols.tls12, "tls1.3": SSLProtocols.tls13}
+
+
+def _with_secret(configuration: Configuration) -> Configuration:
+    if configuration.http.secret:
+        return configuration
+    log.warning(
+        "no http.secret in the configuration: using a random one; uploads in progress end when the registry is "
+        "restarted, and replicas behind one address need the same secret"
+    )
+    http = dataclasses.replace(configuration.http, secret=secrets.token_hex(32))
+    return dataclasses.replace(configuration, http=http)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Address:
+    """Where the registry listens.
+
+    Attributes:
+        host: IP address.
+        port: TCP port.
+        path: of a Unix socket, instead of both.
+    """
+
+    host: str
+    port: int
+    path: Path | None
+
+    @classmethod
+    def of(cls, configuration: Configuration) -> Address:
+        """Read ``http.net`` and ``http.addr``.
+
+        Raises:
+            StartError: it is no address.
+        """
+        http = configuration.http
+        if http.net == "unix":
+            return cls("", 0, Path(http.addr))
+        host, separator, port = http.addr.rpartition(":")
+        if not separator or not port.isascii() or not port.isdigit():
+            raise StartError(f"http.addr is {http.addr!r}; expected host:port or :port, such as :5000")
+        host = host.strip("[]") or "0.0.0.0"  # noqa: S104 -- what ":5000" means
+        try:
+            found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except (OSError, OverflowError) as error:
+            raise StartError(f"http.addr is {http.addr!r}, which cannot be resolved: {error}") from error
+        return cls(str(found[0][4][0]), int(port), None)
+
+    def check_free(self) -> None:
+        """Find out before anything is started whether the address can be used.
+
+        Raises:
+            StartError: it cannot.
+        """
+        if self.path is not None:
+            self._remove_stale_socket(self.path)
+            return
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise StartError(
+                    f"cannot listen on {self.host}:{self.port}: {error.strerror}; "
+                    "stop what uses the port, or change http.addr"
+                ) from error
+
+    @staticmethod
+    def _remove_stale_socket(path: Path) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(path))
+            except FileNotFoundError:
+                return
+            except ConnectionRefusedError:
+                path.unlink()
+                return
+            except OSError as error:
+                raise StartError(f"cannot listen on the socket {path}: {error.strerror}") from error
+        raise StartError(f"cannot listen on the socket {path}: another process listens there")

@@ -1,0 +1,94 @@
+"""One worker process: its parts put together, opened in its event loop and closed again."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from matou.registry.auth import build_authenticator
+from matou.registry.blobs.projector import Projector
+from matou.registry.blobs.upload_state import StateCodec
+from matou.registry.blobs.uploads import Uploads
+from matou.registry.drivers.factory import open_driver
+from matou.registry.http.application import Application
+from matou.registry.http.context import Context
+from matou.registry.http.rsgi import RsgiEndpoint
+from matou.registry.http.urls import Urls
+from matou.registry.index.reader import Reader
+from matou.registry.index.writer import Writer
+from matou.registry.maintenance import Maintenance, UploadPurging
+from matou.registry.parent import die_with_parent
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+
+    from matou.config.distribution import Configuration
+    from matou.registry.files import RegistryFiles
+
+log = logging.getLogger("matou.registry")
+
+HASHING_THREADS = 4
+
+
+class Worker:
+    """The RSGI application.
+
+    Args:
+        configuration: of the registry, with ``http.secret`` set.
+        files: of the registry, prepared by the parent.
+        parent: its process id; the worker dies with it.
+    """
+
+    def __init__(self, configuration: Configuration, files: RegistryFiles, parent: int) -> None:
+        self._parent = parent
+        self._configuration = configuration
+        self._files = files
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open everything; Granian calls this before the first request."""
+        die_with_parent(self._parent)
+        configuration = self._configuration
+        self._driver = open_driver(configuration)
+        self._reader = Reader(self._files.index)
+        self._writer = Writer(self._files.index, loop)
+        self._projector = Projector(self._driver, self._reader, self._writer)
+        self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
+        http = configuration.http
+        context = Context(
+            configuration=configuration,
+            driver=self._driver,
+            reader=self._reader,
+            writer=self._writer,
+            projector=self._projector,
+            uploads=Uploads(self._driver, self._hashing),
+            states=StateCodec(http.secret),
+            urls=Urls(http.host, http.prefix.rstrip("/"), relative=http.relativeurls),
+            authenticator=build_authenticator(configuration),
+        )
+        common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
+        self._endpoint = RsgiEndpoint(Application(context, common), self._observe, self._failing)
+        self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files.maintenance_lock)
+        purging = configuration.storage.maintenance.uploadpurging
+        self._maintenance.start(
+            loop,
+            UploadPurging(self._driver, age=purging.age, interval=purging.interval, dryrun=purging.dryrun)
+            if purging.enabled and not configuration.storage.maintenance.readonly.enabled
+            else None,
+        )
+
+    def __rsgi__(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, None]:
+        """Answer one request."""
+        return self._endpoint.serve(scope, protocol)
+
+    def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close everything; Granian calls this after the last request."""
+        loop.run_until_complete(self._close())
+
+    async def _close(self) -> None:
+        await self._maintenance.stop()
+        self._writer.close()
+        self._reader.close()
+        await self._driver.close()
+        self._hashing.shutdown()
