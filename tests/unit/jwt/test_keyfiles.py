@@ -20,6 +20,7 @@ from matou.jwt.keyfiles import (
     load_private_key,
     self_signed_certificate,
 )
+from matou.jwt.keyids import libtrust_fingerprint
 
 if TYPE_CHECKING:
     from matou.jwt.keyids import PrivateKey
@@ -116,8 +117,8 @@ def test_mismatch_names_both_ids(
     certificate.write_bytes(certificate_pem(other_rsa_key))
     with pytest.raises(KeyFileError) as caught:
         ensure_key_pair(key, certificate)
-    assert keyfiles.libtrust_fingerprint(rsa_key.public_key()) in str(caught.value)
-    assert keyfiles.libtrust_fingerprint(other_rsa_key.public_key()) in str(caught.value)
+    assert libtrust_fingerprint(rsa_key.public_key()) in str(caught.value)
+    assert libtrust_fingerprint(other_rsa_key.public_key()) in str(caught.value)
 
 
 def test_bundle_with_the_certificate_among_others_is_fine(

@@ -132,7 +132,7 @@ def test_trusted_chain_with_another_signature(root: Issued, roots: TrustedKeys) 
 def test_bad_chain_is_not_forgiven_for_a_good_kid(root: Issued, roots: TrustedKeys) -> None:
     # x5c counts before kid, as in Distribution: a header that contradicts itself is refused.
     thief = issue("thief")
-    kid = libtrust_fingerprint(root.certificate.public_key())  # type: ignore[arg-type] -- an EC key
+    kid = libtrust_fingerprint(root.key.public_key())
     assert "no valid path" in refusal(forge(claims(), thief.key, x5c=[thief.x5c], kid=kid), roots)
 
 
