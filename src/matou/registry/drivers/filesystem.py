@@ -215,11 +215,12 @@ def _place(source: str, target: str, *, durable: bool) -> None:
     made: list[str] = []
     for attempt in range(ATTEMPTS):
         try:
+            if attempt:
+                made = _make_directories(directory)
             os.rename(source, target)
         except FileNotFoundError:
             if attempt == ATTEMPTS - 1:
                 raise
-            made = _make_directories(directory)
         else:
             break
     if durable:

@@ -1,0 +1,223 @@
+"""One suite for every driver: what ``drivers/base.py`` specifies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matou.registry.drivers.base import Conflict, NotFound, StorageError
+from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.drivers.inmemory import InMemoryDriver
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from matou.registry.drivers.base import Driver
+
+
+@pytest.fixture(params=["filesystem", "inmemory"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
+    if request.param == "filesystem":
+        return FilesystemDriver(tmp_path)
+    return InMemoryDriver()
+
+
+def run(driver: Driver, scenario: Callable[[Driver], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        try:
+            await scenario(driver)
+        finally:
+            await driver.close()
+
+    asyncio.run(whole())
+
+
+async def read(driver: Driver, path: str, start: int, length: int) -> bytes:
+    return b"".join([piece async for piece in driver.read(path, start, length)])
+
+
+@pytest.mark.parametrize("content", [b"", b"x", bytes(range(256)) * 9000], ids=["empty", "byte", "pieces"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_what_was_put_is_read(driver: Driver, content: bytes, durable: bool) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a/b/c", content, durable=durable)
+        assert await driver.get("a/b/c") == content
+        assert (await driver.stat("a/b/c")).size == len(content)
+        assert not (await driver.stat("a/b/c")).is_directory
+        assert await read(driver, "a/b/c", 0, len(content)) == content
+        if content:
+            assert await read(driver, "a/b/c", 1, len(content) - 1) == content[1:]
+
+    run(driver, scenario)
+
+
+def test_put_replaces(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a/b", b"long content")
+        await driver.put("a/b", b"short")
+        assert await driver.get("a/b") == b"short"
+
+    run(driver, scenario)
+
+
+def test_reads_come_in_pieces_of_a_mebibyte(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("big", bytes(3_000_000))
+        sizes = [len(piece) async for piece in driver.read("big", 0, 3_000_000)]
+        assert sum(sizes) == 3_000_000
+        assert max(sizes) <= 1 << 20
+
+    run(driver, scenario)
+
+
+def test_content_that_ends_early_is_an_error(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a", b"12345")
+        with pytest.raises(StorageError):
+            await read(driver, "a", 0, 6)
+
+    run(driver, scenario)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda driver: driver.get("no/such"),
+        lambda driver: driver.stat("no/such"),
+        lambda driver: read(driver, "no/such", 0, 1),
+        lambda driver: driver.upload_open("no/such/data", 0),
+        lambda driver: driver.upload_open("no/such/data", 7),
+        lambda driver: driver.upload_size("no/such/data"),
+        lambda driver: driver.upload_commit("no/such/data", 0, "there"),
+    ],
+    ids=["get", "stat", "read", "upload_open", "upload_open_later", "upload_size", "upload_commit"],
+)
+def test_nothing_there(driver: Driver, operation: Callable[[Driver], Awaitable[object]]) -> None:
+    async def scenario(driver: Driver) -> None:
+        with pytest.raises(NotFound):
+            await operation(driver)
+
+    run(driver, scenario)
+
+
+def test_list_names_direct_children(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        assert await driver.list("d") == []
+        await driver.put("d/x", b"")
+        await driver.put("d/y/z", b"")
+        await driver.put("dd/other", b"")
+        assert sorted(await driver.list("d")) == ["x", "y"]
+        assert (await driver.stat("d/y")).is_directory
+
+    run(driver, scenario)
+
+
+def test_delete_takes_everything_below(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("d/x", b"")
+        await driver.put("d/y/z", b"")
+        await driver.put("dd", b"stays")
+        await driver.delete("d")
+        await driver.delete("d")
+        assert await driver.list("d") == []
+        with pytest.raises(NotFound):
+            await driver.get("d/x")
+        assert await driver.get("dd") == b"stays"
+
+    run(driver, scenario)
+
+
+def test_an_upload_grows_and_is_committed(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("u/startedat", b"now")
+        assert await driver.upload_size("u/data") == 0
+        for offset, chunks in ((0, [b"ab", b"c"]), (3, [b"de"])):
+            writer = await driver.upload_open("u/data", offset)
+            await writer.write(chunks)
+            await writer.close()
+        assert await driver.upload_size("u/data") == 5
+        await driver.upload_commit("u/data", 5, "blob/data")
+        assert await driver.get("blob/data") == b"abcde"
+
+    run(driver, scenario)
+
+
+def test_a_commit_replaces(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("blob/data", b"same")
+        await driver.put("u/startedat", b"now")
+        writer = await driver.upload_open("u/data", 0)
+        await writer.write([b"same"])
+        await writer.close()
+        await driver.upload_commit("u/data", 4, "blob/data")
+        assert await driver.get("blob/data") == b"same"
+
+    run(driver, scenario)
+
+
+@pytest.mark.parametrize("offset", [1, 4])
+def test_an_upload_is_appended_to_only_at_its_end(driver: Driver, offset: int) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("u/startedat", b"now")
+        writer = await driver.upload_open("u/data", 0)
+        await writer.write([b"abc"])
+        await writer.close()
+        with pytest.raises(Conflict):
+            await driver.upload_open("u/data", offset)
+        with pytest.raises(Conflict):
+            await driver.upload_commit("u/data", offset, "blob")
+
+    run(driver, scenario)
+
+
+def test_one_writer_at_a_time(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("u/startedat", b"now")
+        writer = await driver.upload_open("u/data", 0)
+        with pytest.raises(Conflict):
+            await driver.upload_open("u/data", 0)
+        with pytest.raises(Conflict):
+            await driver.upload_commit("u/data", 0, "blob")
+        await writer.close()
+        await (await driver.upload_open("u/data", 0)).close()
+
+    run(driver, scenario)
+
+
+def test_a_cancelled_upload_does_not_come_back(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("u/startedat", b"now")
+        await driver.delete("u")
+        with pytest.raises(NotFound):
+            await driver.upload_open("u/data", 0)
+
+    run(driver, scenario)
+
+
+def test_puts_and_deletes_of_one_place_may_race(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        async def put() -> None:
+            for _ in range(30):
+                await driver.put("r/s/t/link", b"content", durable=False)
+
+        async def delete() -> None:
+            for _ in range(30):
+                await driver.delete("r/s")
+
+        await asyncio.gather(put(), delete(), put(), delete())
+        await driver.put("r/s/t/link", b"last")
+        assert await driver.get("r/s/t/link") == b"last"
+
+    run(driver, scenario)
+
+
+def test_flush(driver: Driver) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a", b"1", durable=False)
+        await driver.flush()
+        assert await driver.get("a") == b"1"
+
+    run(driver, scenario)
