@@ -216,9 +216,9 @@ def _place(source: str, target: str, *, durable: bool) -> None:
     for attempt in range(ATTEMPTS):
         try:
             if attempt:
-                made = _make_directories(directory)
+                made += _make_directories(directory)
             os.rename(source, target)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # makedirs raises both when it races with a delete
             if attempt == ATTEMPTS - 1:
                 raise
         else:
