@@ -101,22 +101,22 @@ class StateCodec:
             raise InvalidState(
                 "the _state parameter was not signed by this registry; replicas need the same http.secret"
             )
-        return _from_document(json.loads(message))
+        try:
+            return _from_document(json.loads(message))
+        except ValueError as error:
+            raise InvalidState(f"the _state parameter cannot be read: {error}") from error
 
     def _mac(self, message: bytes) -> bytes:
         return hmac.digest(self._secret, message, hashlib.sha256)
 
 
-def _from_document(document: dict[str, Any]) -> UploadState:
-    try:
-        return UploadState(
-            **{
-                name: document.get(field, "") if name in _OPTIONAL else document[field]
-                for name, field in _FIELDS.items()
-            }
-        )
-    except KeyError as error:
-        raise InvalidState(f"the _state parameter lacks {error.args[0]}") from error
-
-
-_OPTIONAL = frozenset({"sha256", "boot", "subject"})
+def _from_document(document: Any) -> UploadState:
+    if not isinstance(document, dict):
+        raise InvalidState("the _state parameter holds no object")
+    values = {name: document.get(field, "") for name, field in _FIELDS.items()}
+    offset = values.pop("offset")
+    if not isinstance(offset, int) or offset < 0 or not all(isinstance(value, str) for value in values.values()):
+        raise InvalidState("the _state parameter holds a value of a wrong type")
+    if not values["repository"] or not values["uuid"]:
+        raise InvalidState("the _state parameter names no upload")
+    return UploadState(offset=offset, **values)
