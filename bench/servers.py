@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import socket
@@ -203,15 +204,19 @@ def _await_answer(server: Server) -> None:
 
 
 def stop(server: Server) -> None:
-    """End the registry and every process of its tree, by their ids."""
-    descendants = process_tree(server.pid)[1:]
+    """End the registry and every process of its tree, by their ids, and wait until they are gone."""
+    descendants = []
+    for process in process_tree(server.pid)[1:]:
+        with contextlib.suppress(ProcessLookupError):
+            descendants.append(os.pidfd_open(process.pid))  # stays with the process, whoever gets its number later
     server.process.terminate()
     try:
         server.process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         server.process.kill()
         server.process.wait()
-    for process in descendants:  # workers that outlived their parent
-        if any(found.pid == process.pid and found.name == process.name for found in process_tree(process.pid)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+    for descriptor in descendants:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)  # a worker that outlived its parent
+        select.select([descriptor], [], [], STOP_SECONDS)
+        os.close(descriptor)
