@@ -1,6 +1,7 @@
 """The public keys and certificates by which a registry recognises the tokens that it may believe.
 
-Sources: Distribution's ``auth.token.rootcertbundle`` and ``jwks``; RFC 7517 (JWKS); RFC 5280 (certificate paths).
+Sources: Distribution's ``auth.token.rootcertbundle`` and ``jwks``; RFC 7515 (header parameters); RFC 5280 (certificate
+paths).
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, OKPKey, RSAKey, import_key
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64encode
 
-from matou.jwt.keyfiles import KeyFileError, read_key_file
 from matou.jwt.keyids import UnsupportedKeyError, as_jwk, as_public_key, libtrust_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
 JoseKey = RSAKey | ECKey | OKPKey
 
@@ -155,45 +153,6 @@ class TrustedKeys:
         except (UnsupportedKeyError, ValueError) as error:
             raise UntrustedKeyError(f"x5c: {error}") from error
         return SigningKey(key, min(certificate.not_valid_after_utc for certificate in path).timestamp())
-
-
-def load_jwks(path: Path) -> list[tuple[str, JoseKey]]:
-    """Read the public signature keys of a JWKS file, each with its ``kid`` (or "").
-
-    Symmetric keys, encryption keys and those of unsupported curves are left out: a registry holds no secret with which
-    it could itself make tokens.
-
-    Raises:
-        KeyFileError: the file cannot be read, is not a JWKS, or a key in it is malformed.
-    """
-    try:
-        document = json.loads(read_key_file(path))
-    except (ValueError, RecursionError) as error:
-        raise KeyFileError(f"{path}: not JSON: {error}") from error
-    entries = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(entries, list):
-        raise KeyFileError(f'{path}: expected a JWKS, {{"keys": [...]}}')
-    found: list[tuple[str, JoseKey]] = []
-    for position, entry in enumerate(entries):
-        where = f"{path}: keys[{position}]"
-        if not isinstance(entry, dict):
-            raise KeyFileError(f"{where}: expected an object")
-        kid = entry.get("kid", "")
-        if not isinstance(kid, str):
-            raise KeyFileError(f"{where}: kid is not a string")
-        if entry.get("kty") not in {"RSA", "EC", "OKP"} or entry.get("use", "sig") != "sig":
-            continue
-        try:
-            imported = import_key(entry)
-            if not isinstance(imported, JoseKey):
-                continue
-            public = as_jwk(as_public_key(imported.public_key))
-        except UnsupportedKeyError:
-            continue
-        except (JoseError, ValueError, TypeError) as error:
-            raise KeyFileError(f"{where}: {error}") from error
-        found.append((kid, public))
-    return found
 
 
 def _jwk_thumbprint(jwk: dict[str, Any]) -> str:

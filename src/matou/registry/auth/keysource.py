@@ -9,8 +9,9 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
+from matou.jwt.jwks import load_jwks
 from matou.jwt.keyfiles import KeyFileError, load_certificates
-from matou.jwt.trust import TrustedKeys, load_jwks
+from matou.jwt.trust import TrustedKeys
 
 if TYPE_CHECKING:
     from pathlib import Path

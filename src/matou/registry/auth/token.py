@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 UPLOAD_GRACE = 24 * 3600.0  # seconds after its expiry for which a token may finish the upload that it began
 KEYS_CHECKED_EVERY = 5.0  # seconds
 CACHE_BYTES = 32 << 20
-CACHE_ENTRY_BYTES = 2048  # what an entry costs beside its header and grants, rounded up
-CACHE_GRANT_BYTES = 400
+CACHE_ENTRY_BYTES = 1536  # what an entry costs beside its header, claims and grants, rounded up
+CACHE_GRANT_BYTES = 300
 INVALID_TOKEN = "invalid_token"  # noqa: S105 -- an error code of RFC 6750
 INSUFFICIENT_SCOPE = "insufficient_scope"
 
@@ -177,7 +177,7 @@ class TokenAuthenticator:
             )
         except TokenError as error:
             raise self._refusal(wanted, origin, INVALID_TOKEN, str(error)) from error
-        cost = CACHE_ENTRY_BYTES + 4 * len(authorization) + CACHE_GRANT_BYTES * len(verified.access)
+        cost = CACHE_ENTRY_BYTES + 2 * len(authorization) + CACHE_GRANT_BYTES * len(verified.access)
         known = _Known(verified, cost)
         self._remember(authorization, known)
         return known

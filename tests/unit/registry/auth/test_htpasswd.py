@@ -140,7 +140,7 @@ def test_malformed_header_is_challenged_at_once(header: str | None, authenticato
 
 
 @given(st.text(max_size=40), st.booleans())
-def test_any_header_is_parsed_or_not(text: str, plain: bool) -> None:  # noqa: FBT001 -- from hypothesis
+def test_any_header_is_parsed_or_not(text: str, plain: bool) -> None:
     header = text if plain else "Basic " + base64.b64encode(text.encode("utf-8", "replace")).decode()
     found = parse_basic(header)
     assert found is None or (found.user and b"\0" not in found.password)
