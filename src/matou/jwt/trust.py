@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JoseKey = RSAKey | ECKey | OKPKey
 
 MAX_CHAIN = 6  # certificates in x5c; the depth that public certificate authorities need is 3
+MAX_REASON = 300  # characters of another library's error message
 MAX_TRIED = 16  # keys tried on a token that names none of them
 _CHECKED_EXTENSIONS = frozenset(
     {
@@ -197,7 +198,9 @@ def _verified_path(
     try:
         return list(builder.build_client_verifier().verify(leaf, others).chain)
     except (verification.VerificationError, ValueError) as error:
-        raise UntrustedKeyError(f"x5c: no valid path to a certificate of rootcertbundle: {error}") from error
+        # The text may quote the certificates' names, which whoever sent the token chose.
+        text = "".join(character if character.isprintable() else "?" for character in str(error))[:MAX_REASON]
+        raise UntrustedKeyError(f"x5c: no valid path to a certificate of rootcertbundle: {text}") from error
 
 
 def _signs_certificates(

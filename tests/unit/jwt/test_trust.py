@@ -124,6 +124,13 @@ def test_trusted_chain_with_another_signature(root: Issued, roots: TrustedKeys) 
     assert "unable to verify token signature" in refusal(token, roots)
 
 
+def test_names_in_certificates_cannot_break_log_lines(roots: TrustedKeys, root: Issued) -> None:
+    past = (EPOCH - 9 * DAY, EPOCH - DAY)
+    reason = refusal(signed_with_chain(issue("evil\nlevel=info \x1b[2J", root, valid=past)), roots)
+    assert "evil" in reason
+    assert reason.isprintable()
+
+
 def test_bad_chain_is_not_forgiven_for_a_good_kid(root: Issued, roots: TrustedKeys) -> None:
     # x5c counts before kid, as in Distribution: a header that contradicts itself is refused.
     thief = issue("thief")

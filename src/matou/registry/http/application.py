@@ -73,6 +73,10 @@ class Application:
         except RegistryError as error:
             return error_response(error)
         except Unauthorized as refusal:
+            if request.headers.get(
+                "authorization"
+            ):  # without credentials the challenge is a client's normal first step
+                log.warning("request %s: error authorizing context: %s", request.id, refusal.reason)
             return unauthorized(refusal)
         except (StorageFull, IndexFull) as error:
             log.error("request %s failed: %s", request.id, error)  # noqa: TRY400 -- the cause is known
