@@ -108,7 +108,7 @@ def key(folder: Path, bundle: Path) -> PrivateKey:
     return load_private_key(folder / "token.key")
 
 
-def token(key: PrivateKey, **changes: Any) -> str:
+def token(key: PrivateKey, lifetime: int = 300, **changes: Any) -> str:
     now = int(time.time())
     claims = {
         "iss": "gitlab-issuer",
@@ -116,7 +116,7 @@ def token(key: PrivateKey, **changes: Any) -> str:
         "sub": "alice",
         "iat": now,
         "nbf": now - 5,
-        "exp": now + 300,
+        "exp": now + lifetime,
         "jti": "7c7d2c2c",
         "access": [{"type": "repository", "name": "group/image", "actions": ["pull", "push"]}],
     }
@@ -167,7 +167,7 @@ SAME_VERDICT: list[tuple[str, dict[str, Any], str, tuple[Access, ...]]] = [
     ("another audience", {"aud": "registry"}, "/v2/", ()),
     ("no subject", {"sub": None}, "/v2/", ()),
     ("no nbf and iat", {"nbf": None, "iat": None}, "/v2/", ()),
-    ("expired within leeway", {"exp": int(time.time()) - 20}, "/v2/", ()),
+    ("expired within leeway", {"lifetime": -20}, "/v2/", ()),
     ("expired long ago", {"exp": 1_500_000_000}, "/v2/", ()),
     ("no exp", {"exp": None}, "/v2/", ()),
     ("far from valid", {"nbf": 4_000_000_000, "exp": 4_000_000_300}, "/v2/", ()),

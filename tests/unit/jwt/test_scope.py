@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matou.jwt.scope import MAX_SCOPES, Scope, ScopeError, parse_scope, parse_scopes, render_scopes
@@ -72,6 +72,7 @@ def test_render_groups_by_resource_in_order() -> None:
     assert render_scopes([]) == ""
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Scope,
@@ -85,6 +86,7 @@ def test_text_and_back(scope: Scope) -> None:
     assert parse_scope(str(scope)) == scope
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:

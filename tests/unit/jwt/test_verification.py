@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matou.jwt.keyfiles import self_signed_certificate
@@ -249,7 +249,7 @@ def test_nested_algorithm_in_the_header(trusted: TrustedKeys) -> None:
     refusal(f"{encode(header)}.e30.AA", trusted)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None)
 @given(header=st.binary(max_size=60), body=st.binary(max_size=20), signature=st.binary(max_size=20))
 def test_any_bytes_are_refused(trusted: TrustedKeys, header: bytes, body: bytes, signature: bytes) -> None:
     refusal(f"{encode(header)}.{encode(body)}.{encode(signature)}", trusted)
@@ -264,7 +264,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     name=st.sampled_from(["iss", "aud", "exp", "nbf", "iat", "sub", "access"]),
     value=JSON | st.lists(st.fixed_dictionaries({"type": JSON, "name": JSON, "actions": JSON}), max_size=2),

@@ -73,9 +73,8 @@ class Application:
         except RegistryError as error:
             return error_response(error)
         except Unauthorized as refusal:
-            if request.headers.get(
-                "authorization"
-            ):  # without credentials the challenge is a client's normal first step
+            # Without credentials the challenge is a client's normal first step.
+            if request.headers.get("authorization"):
                 log.warning("request %s: error authorizing context: %s", request.id, refusal.reason)
             return unauthorized(refusal)
         except (StorageFull, IndexFull) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matou.registry.auth import htpasswd as module
@@ -139,6 +139,7 @@ def test_malformed_header_is_challenged_at_once(header: str | None, authenticato
         asyncio.run(authenticator.authorize(header, WANTED, ORIGIN))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.booleans())
 def test_any_header_is_parsed_or_not(text: str, plain: bool) -> None:
     header = text if plain else "Basic " + base64.b64encode(text.encode("utf-8", "replace")).decode()
