@@ -86,6 +86,12 @@ class Worker:
         """Close everything; Granian calls this after the last request."""
         loop.run_until_complete(self._close())
 
+    def _observe(self, scope: Any, request_id: str, status: int, size: int, seconds: float) -> None:
+        pass
+
+    def _failing(self) -> dict[str, str]:
+        return {}
+
     async def _close(self) -> None:
         await self._maintenance.stop()
         self._writer.close()

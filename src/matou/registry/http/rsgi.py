@@ -18,7 +18,7 @@ from matou.registry.http.application import API_VERSION
 from matou.registry.http.message import FileResponse, Request, Response, StreamResponse, error_response
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from matou.registry.http.application import Application
     from matou.registry.http.message import AnyResponse
@@ -62,7 +62,7 @@ class RsgiEndpoint:
         if (method == "GET" or method == "HEAD") and self._serve_cached(scope, protocol, method, request_id, started):  # noqa: PLR1714 -- measured: faster than a tuple
             return
         request = Request(
-            method, scope.path, scope.query_string, scope.headers, scope.scheme, aiter(protocol), request_id
+            method, scope.path, scope.query_string, scope.headers, scope.scheme, _Body(protocol), request_id
         )
         failing = self._failing()
         if failing:
@@ -109,6 +109,24 @@ class RsgiEndpoint:
         if isinstance(response, StreamResponse):
             return await _stream(protocol, request, response, headers)
         return _send_bytes(protocol, request, response, headers)
+
+
+class _Body:
+    """A request's body. Granian hands its iterator out once; this one can be gone on with after a refusal."""
+
+    __slots__ = ("_iterator", "_protocol")
+
+    def __init__(self, protocol: Any) -> None:
+        self._protocol = protocol
+        self._iterator: AsyncIterator[bytes] | None = None
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    def __anext__(self) -> Awaitable[bytes]:
+        if self._iterator is None:
+            self._iterator = aiter(self._protocol)
+        return self._iterator.__anext__()
 
 
 def _send_bytes(protocol: Any, request: Request, response: Response, headers: list[tuple[str, str]]) -> int:
