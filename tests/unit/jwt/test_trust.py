@@ -79,6 +79,7 @@ def refused_chains() -> list[tuple[str, str]]:
         ("leaf may not sign", "key usage"),
         ("unknown critical extension", "critical extension"),
         ("certificate of the bundle expired", "not valid now"),
+        ("certificate of the bundle with unknown critical extension", "critical extension 1.2.3.4"),
         ("signed by the root for another name", "no valid path"),
     ]
 
@@ -100,6 +101,9 @@ def test_refused_chain(case: str, reason: str, root: Issued, intermediate: Issue
     keys = roots
     if case == "certificate of the bundle expired":
         keys = TrustedKeys([expired_own.certificate])
+    odd_own = issue("odd", critical=unknown)
+    if case == "certificate of the bundle with unknown critical extension":
+        keys = TrustedKeys([odd_own.certificate])
     chain: dict[str, tuple[Issued, ...]] = {
         "foreign root": (issue("leaf", issue("elsewhere", authority=True, key_usage=AUTHORITY)),),
         "same name as the root": (issue("leaf", foreign), foreign),
@@ -113,6 +117,7 @@ def test_refused_chain(case: str, reason: str, root: Issued, intermediate: Issue
         "leaf may not sign": (issue("leaf", root, key_usage=usage(signature=False)),),
         "unknown critical extension": (issue("leaf", root, critical=unknown),),
         "certificate of the bundle expired": (expired_own,),
+        "certificate of the bundle with unknown critical extension": (odd_own,),
         "signed by the root for another name": (issue("leaf", constrained, critical=elsewhere), constrained),
     }
     assert reason in refusal(signed_with_chain(*chain[case]), keys)

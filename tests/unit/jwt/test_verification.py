@@ -237,6 +237,16 @@ def test_json_bombs(bomb: bytes, rsa_key: rsa.RSAPrivateKey, trusted: TrustedKey
     refusal(forge(bomb, rsa_key), trusted)
 
 
+@pytest.mark.parametrize("name", ["sub", "exp", "access"])
+def test_claim_given_twice(name: str, rsa_key: rsa.RSAPrivateKey, trusted: TrustedKeys) -> None:
+    once = json.dumps(claims())
+    assert check(forge(once.encode(), rsa_key), trusted).subject == "alice"
+    again = json.dumps({name: claims()[name]})
+    twice = f"{again[:-1]}, {once[1:]}"
+    assert json.loads(twice) == claims()
+    assert "claims is not plain JSON" in refusal(forge(twice.encode(), rsa_key), trusted)
+
+
 def test_reader_of_claims_is_reached_only_after_the_signature(
     rsa_key: rsa.RSAPrivateKey, other_rsa_key: rsa.RSAPrivateKey, trusted: TrustedKeys
 ) -> None:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from matou.jwt.keyfiles import KeyFileError, self_signed_certificate
 from matou.jwt.signing import sign
+from matou.jwt.verification import VerifiedToken, verify
 from matou.registry.auth.base import Access, Identity, Origin, Unauthorized
 from matou.registry.auth.keysource import KeySource
 from matou.registry.auth.token import KEYS_CHECKED_EVERY, UPLOAD_GRACE, TokenAuthenticator, TokenSettings
@@ -215,13 +216,24 @@ def test_refused_tokens_are_not_remembered(authenticator: TokenAuthenticator, ke
     assert not authenticator._known
 
 
-def test_memory_is_bounded_and_the_least_used_goes_first(bundle: Path, key: PrivateKey, clock: Clock) -> None:
+def test_memory_is_bounded_and_the_least_used_goes_first(
+    bundle: Path, key: PrivateKey, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verified: list[str] = []
+
+    def counted(token: str, *arguments: Any, **options: Any) -> VerifiedToken:
+        verified.append(token)
+        return verify(token, *arguments, **options)
+
+    monkeypatch.setattr("matou.registry.auth.token.verify", counted)
     authenticator = TokenAuthenticator(SETTINGS, KeySource(bundle, None), clock=clock, cache_bytes=50_000)
     favourite = bearer(key, jti="favourite")
     authenticator.authorize_now(favourite, PULL, ORIGIN)
     for number in range(100):
         authenticator.authorize_now(bearer(key, jti=str(number)), PULL, ORIGIN)
         authenticator.authorize_now(favourite, PULL, ORIGIN)
+    assert verified.count(favourite.removeprefix("Bearer ")) == 1
+    assert len(verified) == 101
     assert favourite in authenticator._known
     assert 2 <= len(authenticator._known) <= 25
     costs = sum(known.cost for known in authenticator._known.values())
