@@ -156,6 +156,19 @@ def choose_cores(options: argparse.Namespace) -> tuple[int, int]:
     return server, client
 
 
+def run_groups(run: Run, groups: Sequence[str], auths: Sequence[str]) -> None:
+    """Run the groups; what fails is noted, and an interruption ends the run with the figures that there are."""
+    for group in groups:
+        for auth in auths:
+            try:
+                GROUPS[group](run, auth)
+            except FAILURES as error:
+                run.problem(f"{group}, auth {auth}: {describe_error(error)}")
+            except KeyboardInterrupt:
+                run.problem(f"interrupted in {group}, auth {auth}")
+                return
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks; return 0, or 1 when something could not be measured."""
     parser = build_parser()
@@ -193,26 +206,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 server_core=server_core,
                 tell=lambda text: console.print(f"[{time.monotonic() - began:5.0f} s] {text}", markup=False),
             )
-            for group in groups:
-                for auth in AUTHS if options.auth is None else (options.auth,):
-                    try:
-                        GROUPS[group](run, auth)
-                    except FAILURES as error:
-                        run.problem(f"{group}, auth {auth}: {describe_error(error)}")
-    document = {
-        "schema": SCHEMA,
-        "started": started.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
-        "quick": options.quick,
-        "groups": groups,
-        "environment": environment,
-        "settings": asdict(settings),
-        **run.results.as_json(),
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(document, indent=1) + "\n")
-    print_tables(Console(width=None if sys.stdout.isatty() else UNBOUNDED), run.results)
-    console.print(f"figures written to {options.output}", markup=False)
+            run_groups(run, groups, AUTHS if options.auth is None else (options.auth,))
+        document = {
+            "schema": SCHEMA,
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - began, 1),
+            "quick": options.quick,
+            "groups": groups,
+            "environment": environment,
+            "settings": asdict(settings),
+            **run.results.as_json(),
+        }
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(document, indent=1) + "\n")
+        print_tables(Console(width=None if sys.stdout.isatty() else UNBOUNDED), run.results)
+        console.print(f"figures written to {options.output}", markup=False)
+        console.print(f"removing what was stored below {base}", markup=False)  # 100,000 tags are 700,000 files
     return 1 if run.results.problems else 0
 
 

@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bench.__main__ import build_parser, choose_candidates, choose_cores, choose_settings, main
+from bench.__main__ import build_parser, choose_candidates, choose_cores, choose_settings, main, run_groups
+from bench.cases import GROUPS
 from bench.environment import cpu_model, filesystem_of, first_line
+from bench.payload import PayloadFactory
+from bench.results import RATE, Case, Metric
+from bench.run import Run
+from bench.servers import Candidate, Server
 from bench.settings import Settings, quick
+from bench.tokens import TokenSource
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SELF = f"{sys.executable} {{config}}"
@@ -86,3 +95,63 @@ def test_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
 def test_first_line() -> None:
     assert first_line([sys.executable, "-c", "print('one\\ntwo')"]) == "one"
     assert first_line(["/no/such/program"]) == "unknown"
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", ""]) as started:
+        yield started
+
+
+def make_run(tmp_path: Path, told: list[str]) -> Run:
+    return Run(
+        settings=quick(),
+        candidates=[],
+        storage=tmp_path,
+        work=tmp_path,
+        tokens=TokenSource(tmp_path),
+        payloads=PayloadFactory(tmp_path / "payload", 1),
+        server_core=0,
+        tell=told.append,
+    )
+
+
+def test_a_group_that_fails_does_not_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def fail(_run: Run, _auth: str) -> None:
+        raise OSError("disk full")
+
+    def interrupt(_run: Run, _auth: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(GROUPS, "blobs", fail)
+    monkeypatch.setitem(GROUPS, "images", lambda _run, auth: ran.append(auth))
+    monkeypatch.setitem(GROUPS, "tags", interrupt)
+    run = make_run(tmp_path, [])
+    with run.payloads:
+        run_groups(run, ["blobs", "images", "tags", "images"], ["off", "token"])
+    assert ran == ["off", "token"]
+    assert run.results.problems == [
+        "blobs, auth off: OSError: disk full",
+        "blobs, auth token: OSError: disk full",
+        "interrupted in tags, auth off",
+    ]
+
+
+def test_a_server_that_fails_is_left_out_of_the_case_alone(tmp_path: Path, process: subprocess.Popen[bytes]) -> None:
+    good, bad = (Server(Candidate(name, "x {config}"), tmp_path, 1, process, tmp_path / "log") for name in ("a", "b"))
+    asked: list[str] = []
+
+    def measure(server: Server) -> dict[Metric, float]:
+        asked.append(server.name)
+        if server is bad:
+            raise ValueError("wrong digest")
+        return {RATE: 1.0}
+
+    run = replace(make_run(tmp_path, []), settings=replace(quick(), rounds=3))
+    with run.payloads:
+        run.turns(Case("blobs", "push", "off"), [good, bad], measure)
+    assert sorted(asked) == ["a", "a", "a", "b"]
+    assert run.results.problems == ["blobs, push, auth off, b: ValueError: wrong digest"]
+    assert [servers for _, _, servers in run.results.cases()] == [{"a": [1.0, 1.0, 1.0]}]
