@@ -2,26 +2,57 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := .lock-venv
+PIP_COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+.PHONY: serve test check bench soak lock catalogues clean
 
 $(VENV): $(VENV)/.runtime
 $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages python
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements/runtime.txt -r requirements/build.txt
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
-	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	touch $@
 
-.PHONY: serve test check lock
+# exec: signals reach Matou itself, not a shell in between.
 serve: $(VENV)
-	$(BIN)/matou serve
+	@exec $(BIN)/matou serve
 
+# A file of tests stays on one worker, so that the servers it starts serve all of it.
 test: $(VENV)/.dev
-	$(BIN)/pytest
+	.ci/packages tests
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/.dev
+	MATOU_SOAK_ROUNDS=$${MATOU_SOAK_ROUNDS:-200} $(BIN)/pytest --timeout 0 -s tests/soak $(ARGS)
+
+# Raise versions with: make lock ARGS=--upgrade
+lock:
+	$(PYTHON) -m venv $(LOCK)
+	$(LOCK)/bin/pip install --quiet --disable-pip-version-check pip-tools
+	$(PIP_COMPILE) $(ARGS) --output-file requirements/runtime.txt pyproject.toml
+	$(PIP_COMPILE) $(ARGS) --extra dev --constraint requirements/runtime.txt --output-file requirements/dev.txt pyproject.toml
+	$(PIP_COMPILE) $(ARGS) --build-deps-for editable --only-build-deps --constraint requirements/runtime.txt \
+		--output-file requirements/build.txt pyproject.toml
+
+# The compiled catalogues of the command line's translations.
+catalogues: $(VENV)/.dev
+	$(BIN)/python -m tests.unit.cli.catalogues
+
+clean:
+	rm -rf $(VENV) $(LOCK) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""Whether a server answers, and what to tell the person who waits for it."""
+
+from __future__ import annotations
+
+import http.client
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matou.config.installation import Installation
+
+TIMEOUT = 1.0  # seconds
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- where to reach one who listens everywhere
+
+
+def answers(address: str, path: str, *statuses: HTTPStatus) -> bool:
+    """Tell whether a server answers a GET with one of the statuses.
+
+    Args:
+        address: host:port where it listens.
+        path: what to ask for.
+        statuses: that mean that it works.
+    """
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    connection = http.client.HTTPConnection(ANYWHERE.get(host, host), int(port), timeout=TIMEOUT)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        return connection.getresponse().status in statuses
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def portal_is_ready(installation: Installation) -> bool:
+    """Tell whether the portal serves requests."""
+    return answers(installation.portal_addr, "/-/readiness", HTTPStatus.OK)
+
+
+def registry_is_ready(installation: Installation) -> bool:
+    """Tell whether the registry serves requests; with authentication 401 is its answer to strangers."""
+    return answers(installation.registry_addr, "/v2/", HTTPStatus.OK, HTTPStatus.UNAUTHORIZED)
+
+
+def welcome(installation: Installation, new_password: str | None) -> str:
+    """Return what to do first.
+
+    Args:
+        installation: of this machine.
+        new_password: the administrator's, when it was made just now.
+    """
+    scheme, _, name = installation.registry_url.partition("://")
+    plain = " --tls-verify=false" if scheme == "http" else ""
+    if new_password is not None:
+        password = f"{new_password}  (shown only now; also in {installation.initial_root_password})"
+    elif installation.initial_root_password.exists():
+        password = f"see {installation.initial_root_password}"
+    else:
+        password = "as you set it"  # noqa: S105 -- not one
+    return (
+        "\nMatou is running.\n"
+        f"  Portal         {installation.portal_url}/\n"
+        f"  Registry       {installation.registry_url}/v2/\n"
+        f"  Administrator  root\n"
+        f"  Password       {password}\n"
+        f"  Log in         docker login -u root {name}\n"
+        f"                 podman login{plain} -u root {name}\n"
+        f"  State          {installation.home}\n"
+        "Ctrl-C stops it.\n\n"
+    )
