@@ -66,7 +66,7 @@ async def _recover(driver: Driver, files: RegistryFiles) -> None:
         if count:
             log.info("brought %d links up to date that were left when the registry was stopped", count)
     finally:
-        writer.close()
+        await writer.close()
         reader.close()
 
 

@@ -94,7 +94,7 @@ class Worker:
 
     async def _close(self) -> None:
         await self._maintenance.stop()
-        self._writer.close()
+        await self._writer.close()
         self._reader.close()
         await self._driver.close()
         self._hashing.shutdown()

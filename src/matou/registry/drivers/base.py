@@ -140,6 +140,8 @@ class Driver(Protocol):
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Make an upload durable and move it to its destination, replacing what is there (which is equal).
 
+        What lies beside the upload is deleted.
+
         Raises:
             NotFound: there is no such upload.
             Conflict: its size is not ``size``, or another request is writing to it.

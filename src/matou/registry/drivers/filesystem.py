@@ -1,8 +1,10 @@
 """Storage in a directory of the local machine.
 
-Concurrency: every call that may touch the disk runs in the driver's own threads; writers of one upload exclude each
-other with ``flock``, which a killed process releases. Content is written under a temporary name in ``matou/tmp`` of the
-same file system, so that the tree beside it is a valid Distribution tree at every moment.
+Concurrency: what waits for the disk (syncing, listing, reading and writing much) runs in the driver's own threads.
+What the kernel does in memory in a few microseconds (opening, renaming, writing little) is called on the event loop: a
+thread would have to win Python's lock back after each system call, which costs several times as much. Writers of one
+upload exclude each other with ``flock``, which a killed process releases. Content is written under a temporary name in
+``matou/tmp`` of the same file system, so that the tree beside it is a valid Distribution tree at every moment.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
 
 READ_PIECE = 1 << 20
+SMALL = 1 << 18  # bytes that are written on the event loop: 50 microseconds into the page cache
 MAX_IOVECS = 512  # well below every kernel's IOV_MAX (1024)
 ATTEMPTS = 20  # of a step that another request, making or deleting the same directory, may undo meanwhile
 TEMPORARY_AGE = 900.0  # seconds; a put takes far less, so an older temporary file was left by a killed process
@@ -64,23 +67,33 @@ class FilesystemDriver:
 
     async def put(self, path: str, content: bytes, *, durable: bool = True) -> None:
         """See ``Driver.put``."""
-        await self._run(self._put, self._absolute(path), content, durable)
-
-    def _put(self, target: str, content: bytes, durable: bool) -> None:  # noqa: FBT001 -- runs in an executor, positional
+        target = self._absolute(path)
         temporary = f"{self._temporary}/{self._token}-{next(self._serial)}"
-        descriptor = _create(temporary)
         try:
+            descriptor = _translated(_create, temporary)
             try:
-                _write_all(descriptor, [content])
+                await self._write(descriptor, [content])
                 if durable:
-                    os.fsync(descriptor)
+                    await self._run(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
-            _place(temporary, target, durable=durable)
+            await self._place(temporary, target, durable=durable)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
             raise
+
+    async def _write(self, descriptor: int, chunks: Sequence[bytes]) -> None:
+        if sum(map(len, chunks)) <= SMALL:
+            _translated(_write_all, descriptor, chunks)
+        else:
+            await self._run(_write_all, descriptor, chunks)
+
+    async def _place(self, source: str, target: str, *, durable: bool) -> None:
+        """Rename into place, making missing directories; durable means that the names survive a loss of power."""
+        changed = _translated(_rename, source, target)
+        if durable:
+            await self._run(_sync_directories, changed)
 
     async def flush(self) -> None:
         """See ``Driver.flush``."""
@@ -88,7 +101,7 @@ class FilesystemDriver:
 
     async def stat(self, path: str) -> Stat:
         """See ``Driver.stat``."""
-        result = await self._run(os.stat, self._absolute(path))
+        result = _translated(os.stat, self._absolute(path))
         is_directory = stat_module.S_ISDIR(result.st_mode)
         return Stat(0 if is_directory else result.st_size, result.st_mtime, is_directory)
 
@@ -123,20 +136,31 @@ class FilesystemDriver:
 
     async def upload_open(self, path: str, offset: int) -> FilesystemUpload:
         """See ``Driver.upload_open``."""
-        descriptor = await self._run(_open_upload, self._absolute(path), offset)
-        return FilesystemUpload(self, descriptor, offset)
+        return FilesystemUpload(self, _translated(_open_upload, self._absolute(path), offset), offset)
 
     async def upload_size(self, path: str) -> int:
         """See ``Driver.upload_size``."""
-        return await self._run(_upload_size, self._absolute(path))
+        return _translated(_upload_size, self._absolute(path))
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""
-        await self._run(_commit_upload, self._absolute(path), size, self._absolute(destination))
+        source = self._absolute(path)
+        descriptor = _translated(_open_upload, source, size)
+        try:
+            await self._run(os.fsync, descriptor)
+            await self._place(source, self._absolute(destination), durable=True)
+            _translated(_delete, os.path.dirname(source))
+        finally:
+            os.close(descriptor)
 
     async def write_upload(self, descriptor: int, offset: int, chunks: Sequence[bytes]) -> None:
         """Write for ``FilesystemUpload``: on failure the file is cut back to ``offset``."""
-        await self._run(_append, descriptor, offset, chunks)
+        try:
+            await self._write(descriptor, chunks)
+        except StorageError:
+            # Room for others, and a size that the client has been told of.
+            _translated(os.ftruncate, descriptor, offset)
+            raise
 
     async def sweep_temporary(self, age: float = TEMPORARY_AGE) -> int:
         """Delete temporary files that are older than ``age`` seconds; return how many.
@@ -200,33 +224,21 @@ def _write_all(descriptor: int, chunks: Sequence[bytes]) -> None:
                 pending[0] = memoryview(pending[0])[written:]
 
 
-def _append(descriptor: int, start: int, chunks: Sequence[bytes]) -> None:
-    try:
-        _write_all(descriptor, chunks)
-    except OSError:
-        # Room for others, and a size that the client has been told of.
-        os.ftruncate(descriptor, start)
-        raise
-
-
-def _place(source: str, target: str, *, durable: bool) -> None:
-    """Rename into place, making missing directories; durable means that the names survive a loss of power."""
+def _rename(source: str, target: str) -> list[str]:
+    """Rename, making missing directories; return the directories that changed, deepest first."""
     directory = os.path.dirname(target)
-    made: list[str] = []
+    changed = [directory]
     for attempt in range(ATTEMPTS):
         try:
             if attempt:
-                made += _make_directories(directory)
+                changed += [os.path.dirname(path) for path in _make_directories(directory)]
             os.rename(source, target)
         except (FileNotFoundError, FileExistsError):  # makedirs raises both when it races with a delete
             if attempt == ATTEMPTS - 1:
                 raise
         else:
             break
-    if durable:
-        _sync_directory(directory)
-        for path in made:
-            _sync_directory(os.path.dirname(path))
+    return changed
 
 
 def _make_directories(directory: str) -> list[str]:
@@ -240,12 +252,13 @@ def _make_directories(directory: str) -> list[str]:
     return made
 
 
-def _sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync_directories(paths: Iterable[str]) -> None:
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sync_file_system(path: str) -> None:
@@ -312,15 +325,6 @@ def _lock(descriptor: int, path: str) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise Conflict(f"another request is writing to {os.path.basename(os.path.dirname(path))}") from error
-
-
-def _commit_upload(path: str, size: int, destination: str) -> None:
-    descriptor = _open_upload(path, size)
-    try:
-        os.fsync(descriptor)
-        _place(path, destination, durable=True)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(directory: str, before: float) -> int:

@@ -108,7 +108,7 @@ class InMemoryDriver:
         """See ``Driver.upload_commit``."""
         file = self._upload(path)
         _check_upload(file, size)
-        self._files.pop(path, None)
+        await self.delete(path.rpartition("/")[0])
         self._files[destination] = file
 
     async def close(self) -> None:

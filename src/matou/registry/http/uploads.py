@@ -208,17 +208,14 @@ class Upload:
             if start != size:
                 raise out_of_order(context, request, replace(state, offset=size, sha256=""), start)
             length = end - start
-        if length == 0 or (length is None and request.headers.get("transfer-encoding") is None):
-            size = await context.uploads.size(repository, reference)
-            if size != state.offset:
-                raise out_of_order(context, request, replace(state, offset=size, sha256=""), state.offset)
-        elif state.offset == 0 and length is not None and length <= SMALL:
+        has_body = length > 0 if length is not None else request.headers.get("transfer-encoding") is not None
+        if has_body and state.offset == 0 and length is not None and length <= SMALL:
             if await context.uploads.size(repository, reference):
                 raise out_of_order(context, request, state, 0)
             response = await push_small(context, self._commit, request, repository, digest, identity)
-            await context.uploads.forget(state)
+            await context.uploads.delete(state)
             return response
-        else:
+        if has_body:
             state = await context.uploads.append(state, request.chunks(), length)
         return await finish(context, self._commit, request, state, digest, identity)
 
@@ -275,7 +272,6 @@ async def finish(
     """Verify an upload, make it a blob of its repository and answer."""
     await context.uploads.finish(state, digest, is_stored=await commit.is_stored(digest))
     await commit.record(state.repository, digest, state.offset, identity)
-    await context.uploads.forget(state)
     return commit.created(request, state.repository, digest)
 
 

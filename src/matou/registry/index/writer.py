@@ -1,8 +1,10 @@
-"""The one writer of a worker: a thread that runs changes in groups, one transaction and one fsync a group.
+"""The one writer of a worker: runs changes in groups, one transaction and one fsync a group.
 
-Concurrency: changes are submitted from the event loop and run in the thread, in order. Workers exclude each other with
-an advisory lock on a file beside the database, which queues fairly (SQLite's own lock polls) and which a killed
-process releases.
+Concurrency: changes are submitted from the event loop and run on it, in order, a few microseconds each; only what
+waits for the disk (the commit) or for other workers (the lock) is left to a thread. Running the statements in a
+thread, too, costs more than they do: SQLite releases Python's lock around each, and the thread has to win it back from
+the loop. Workers exclude each other with an advisory lock on a file beside the database, which queues fairly (SQLite's
+own lock polls) and which a killed process releases.
 """
 
 from __future__ import annotations
@@ -11,21 +13,21 @@ import contextlib
 import errno
 import fcntl
 import os
-import queue
 import sqlite3
-import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from matou.registry.index.connection import connect
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 T = TypeVar("T")
 
-GROUP = 256  # changes a transaction at most, so that the first of them does not wait long
+GROUP = 64  # changes a transaction at most, so that neither the first of them nor the loop waits long
 
 
 class IndexFull(Exception):  # noqa: N818 -- the storage term
@@ -50,11 +52,12 @@ class Writer:
     """
 
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
-        self._path = path
         self._loop = loop
-        self._queue: queue.SimpleQueue[_Change | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
-        self._thread.start()
+        self._connection = connect(path, read_only=False)
+        self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-commit")
+        self._pending: deque[_Change] = deque()
+        self._task: asyncio.Task[None] | None = None
 
     async def run(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """Run a change in a transaction and return its result once it is durable.
@@ -66,41 +69,23 @@ class Writer:
             IndexFailed: the database failed.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(_Change(operation, future))
+        self._pending.append(_Change(operation, future))
+        if self._task is None or self._task.done():
+            self._task = self._loop.create_task(self._work())
         return await future
 
-    def close(self) -> None:
-        """Finish the changes that were submitted and end the thread."""
-        self._queue.put(None)
-        self._thread.join()
+    async def close(self) -> None:
+        """Finish the changes that were submitted and close the connection."""
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+        self._connection.close()
+        os.close(self._lock)
 
-    def _work(self) -> None:
-        connection = connect(self._path, read_only=False)
-        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            while group := self._next_group():
-                outcomes = _run_group(connection, lock, [change.operation for change in group])
-                self._resolve(group, outcomes)
-        finally:
-            os.close(lock)
-            connection.close()
-
-    def _next_group(self) -> list[_Change]:
-        first = self._queue.get()
-        if first is None:
-            return []
-        group = [first]
-        with contextlib.suppress(queue.Empty):
-            while len(group) < GROUP:
-                change = self._queue.get_nowait()
-                if change is None:
-                    self._queue.put(None)  # end after this group
-                    break
-                group.append(change)
-        return group
-
-    def _resolve(self, group: list[_Change], outcomes: list[_Outcome]) -> None:
-        def resolve() -> None:
+    async def _work(self) -> None:
+        while self._pending:
+            group = [self._pending.popleft() for _ in range(min(GROUP, len(self._pending)))]
+            outcomes = await self._run_group([change.operation for change in group])
             for change, outcome in zip(group, outcomes, strict=True):
                 if change.future.done():
                     continue  # the client went away
@@ -109,35 +94,41 @@ class Writer:
                 else:
                     change.future.set_exception(outcome.error)
 
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(resolve)
+    async def _run_group(self, operations: list[Callable[[sqlite3.Connection], Any]]) -> list[_Outcome]:
+        connection = self._connection
+        outcomes: list[_Outcome] = []
+        try:
+            async with self._exclusive():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    outcomes = [_run_one(connection, operation) for operation in operations]
+                    await self._loop.run_in_executor(self._thread, connection.execute, "COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+        except (sqlite3.Error, OSError, IndexFull) as error:
+            failure = translated(error)
+            return [_Outcome(None, outcome.error or failure) for outcome in outcomes] + [
+                _Outcome(None, failure) for _ in operations[len(outcomes) :]
+            ]
+        return outcomes
+
+    @contextlib.asynccontextmanager
+    async def _exclusive(self) -> AsyncIterator[None]:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            await self._loop.run_in_executor(self._thread, fcntl.flock, self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
 
 class _Outcome(NamedTuple):
     result: Any
     error: Exception | None
-
-
-def _run_group(
-    connection: sqlite3.Connection, lock: int, operations: list[Callable[[sqlite3.Connection], Any]]
-) -> list[_Outcome]:
-    outcomes: list[_Outcome] = []
-    try:
-        with exclusive(lock):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                outcomes = [_run_one(connection, operation) for operation in operations]
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-    except (sqlite3.Error, OSError, IndexFull) as error:
-        failure = translated(error)
-        return [_Outcome(None, outcome.error or failure) for outcome in outcomes] + [
-            _Outcome(None, failure) for _ in operations[len(outcomes) :]
-        ]
-    return outcomes
 
 
 def _run_one(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], Any]) -> _Outcome:
@@ -156,16 +147,6 @@ def _run_one(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connec
         return _Outcome(None, error)
     connection.execute("RELEASE change")
     return _Outcome(result, None)
-
-
-@contextlib.contextmanager
-def exclusive(lock: int) -> Iterator[None]:
-    """Hold the advisory lock of an open file."""
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def translated(error: Exception) -> IndexFull | IndexFailed:

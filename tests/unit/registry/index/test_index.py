@@ -39,7 +39,7 @@ def run(path: Path, scenario: Callable[[Writer, Reader], Awaitable[None]]) -> No
         try:
             await scenario(writer, reader)
         finally:
-            writer.close()
+            await writer.close()
             reader.close()
 
     asyncio.run(whole())
@@ -216,7 +216,7 @@ def test_many_writers_of_many_connections(tmp_path: Path) -> None:
             *(put_blob(writers[number % 4], f"r{number % 7}", f"sha256:{number}") for number in range(400))
         )
         for writer in writers:
-            writer.close()
+            await writer.close()
 
     asyncio.run(scenario())
     reader = Reader(path)
