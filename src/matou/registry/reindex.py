@@ -150,7 +150,8 @@ class Reindexer:
         for algorithm in await self._driver.list(directory):
             names = await self._driver.list(f"{directory}/{algorithm}")
             expected = [f"{algorithm}:{name}" for name in names]
-            targets = await self._each(names, lambda name, a=algorithm: self._link(f"{directory}/{a}/{name}/link"))  # type: ignore[misc] -- early binding
+            links = [f"{directory}/{algorithm}/{name}/link" for name in names]
+            targets = await self._each(links, self._link)
             for text, target in zip(expected, targets, strict=True):
                 if target is None or target != text:
                     self._skip(f"{directory}: the link of {text} is missing or broken")
@@ -191,13 +192,16 @@ class Reindexer:
         try:
             content = await self._driver.get(layout.blob_data(digest))
         except NotFound:
-            return self._skip(f"manifest {digest}: its content is missing")
+            self._skip(f"manifest {digest}: its content is missing")
+            return None
         if Digest.of(content, digest.algorithm) != digest:
-            return self._skip(f"manifest {digest}: its content is damaged")
+            self._skip(f"manifest {digest}: its content is damaged")
+            return None
         try:
             manifest = parse_manifest(content, None)
         except RegistryError as error:
-            return self._skip(f"manifest {digest}: {error}")
+            self._skip(f"manifest {digest}: {error}")
+            return None
         return NewManifest(
             digest=digest,
             media_type=manifest.media_type,

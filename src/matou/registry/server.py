@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
+from granian.server.mp import MPServer as Granian
 
 from matou.registry.files import TreeLock, registry_files
 from matou.registry.preparation import prepare
@@ -86,7 +86,7 @@ def _keep_serving(configuration: Configuration, files: RegistryFiles, address: A
         loader = functools.partial(Worker, configuration, files, os.getpid())
         status: int | str | None = 0
         try:
-            server.serve(target_loader=loader, wrap_loader=False)
+            server.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type] # RSGI takes objects, too
         except SystemExit as ended:
             status = ended.code
         if not status:

@@ -136,7 +136,7 @@ def _body(request: HttpRequest) -> dict[str, Any]:
             # Django reads forms of POST requests only; GitLab's clients send them with PUT, PATCH and DELETE too.
             verb, request.method = request.method, "POST"
             try:
-                request._load_post_and_files()  # type: ignore[attr-defined] # noqa: SLF001 -- Django has no public way
+                request._load_post_and_files()  # noqa: SLF001 -- Django has no public way
                 form, files = request.POST, request.FILES
             finally:
                 request.method = verb
@@ -268,7 +268,7 @@ class GatheredModel(ParamModel):
 class QuerySource(Query):  # type: ignore[misc] # django-ninja builds on pydantic's final FieldInfo
     """Documents the arguments as query parameters."""
 
-    _model = GatheredModel
+    _model = GatheredModel  # type: ignore[assignment] # its resolve() differs, which is the point
 
     @classmethod
     def _param_source(cls) -> str:
@@ -278,7 +278,7 @@ class QuerySource(Query):  # type: ignore[misc] # django-ninja builds on pydanti
 class BodySource(Body):  # type: ignore[misc] # as above
     """Documents the arguments as the body."""
 
-    _model = GatheredModel
+    _model = GatheredModel  # type: ignore[assignment] # its resolve() differs, which is the point
 
     @classmethod
     def _param_source(cls) -> str:

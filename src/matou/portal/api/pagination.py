@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlencode
 
+from django.db.models import QuerySet
 from pydantic import Field
 
 from matou.portal.api.arguments import LARGEST_ID, Arguments
@@ -18,7 +19,7 @@ from matou.portal.api.errors import ApiError, bad_argument
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from django.db.models import Model, QuerySet
+    from django.db.models import Model
     from django.http import HttpRequest, HttpResponse
 
 LARGEST_PAGE = 100
@@ -78,7 +79,7 @@ def _slice(
     """Sets the headers; gives first and last index of the page."""
     size = arguments.size()
     page = max(arguments.page or 1, 1)
-    total = len(rows) if isinstance(rows, (list, tuple)) else rows[: COUNT_LIMIT + 1].count()
+    total = rows[: COUNT_LIMIT + 1].count() if isinstance(rows, QuerySet) else len(rows)
     start = (page - 1) * size
     if start > LARGEST_ID - size:
         raise bad_argument("page has a value not allowed")

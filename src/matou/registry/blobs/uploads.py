@@ -103,7 +103,7 @@ class Uploads:
         except Conflict as conflict:
             raise await self._out_of_order(state, conflict) from None
         try:
-            pending: asyncio.Future[object] | None = None
+            pending: asyncio.Future[tuple[None, None]] | None = None
             try:
                 async for batch, size in _batches(body):
                     if pending is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matou.registry.auth.base import Unauthorized
@@ -107,8 +108,12 @@ class Uploads:
             ]
         for candidate in sources:
             projections = await context.writer.run(
-                lambda connection, source=candidate: changes.mount_blob(  # type: ignore[misc] -- early binding
-                    connection, repository, source, digest, identity.subject
+                partial(
+                    changes.mount_blob,
+                    repository=repository,
+                    source=candidate,
+                    digest=digest,
+                    actor=identity.subject,
                 )
             )
             if projections is not None:

@@ -51,4 +51,4 @@ def upgrade(path: Path) -> None:
 def _prepare(connection: DBAPIConnection, _record: Any) -> None:
     # SQLAlchemy's pysqlite begins no transaction before DDL; with autocommit here, our own BEGIN does.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")  # type: ignore[attr-defined] -- sqlite3.Connection has it
+    connection.execute("PRAGMA journal_mode = WAL")

@@ -33,7 +33,7 @@ def test_routes_by_the_path_as_sent(target: str, routed: str) -> None:
 def test_asgi_servers_tell_the_raw_path() -> None:
     request = AsyncRequestFactory().get("/api/v4/projects/a/b")
     assert path_as_sent(request) is None
-    request.scope["raw_path"] = b"/api/v4/projects/a%2Fb"
+    request.scope = {**request.scope, "raw_path": b"/api/v4/projects/a%2Fb"}
     assert path_as_sent(request) == "/api/v4/projects/a%2Fb"
 
 
