@@ -10,11 +10,10 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from matou.portal.namespaces.paths import FULL_PATH_LENGTH, PATH_LENGTH
+
 if TYPE_CHECKING:
     from matou.portal.accounts.models import User
-
-PATH_LENGTH = 255
-FULL_PATH_LENGTH = 1024
 
 
 class AccessLevel(models.IntegerChoices):
@@ -73,6 +72,7 @@ class Namespace(models.Model):
 
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.CheckConstraint(condition=Q(owner=None) | Q(parent=None), name="namespace_of_user_is_at_the_top"),
+            models.UniqueConstraint(fields=["parent", "name"], name="namespace_name_once_a_group"),
         ]
 
     def __str__(self) -> str:
@@ -111,6 +111,13 @@ class Project(models.Model):
     archived = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        """Constraints."""
+
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["namespace", "name"], name="project_name_once_a_namespace"),
+        ]
 
     def __str__(self) -> str:
         return self.full_path

@@ -1,0 +1,26 @@
+"""What all tests need: a state directory of their own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+HOME = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give Django's settings, and programs that tests start, a directory that goes with the tests."""
+    config.stash[HOME] = tempfile.TemporaryDirectory(prefix="matou-tests-")
+    home = config.stash[HOME].name
+    os.environ["MATOU_HOME"] = home
+    settings.INSTALLATION = replace(settings.INSTALLATION, home=Path(home))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the directory."""
+    config.stash[HOME].cleanup()
