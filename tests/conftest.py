@@ -19,6 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
     home = config.stash[HOME].name
     os.environ["MATOU_HOME"] = home
     settings.INSTALLATION = replace(settings.INSTALLATION, home=Path(home))
+    # Argon2 takes tens of milliseconds on purpose.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
