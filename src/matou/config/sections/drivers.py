@@ -1,0 +1,167 @@
+"""Parameters of the storage drivers in ``storage``.
+
+Source: Distribution's and GitLab's documentation of the drivers; Distribution 2.8 for swift and oss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from matou.config.kinds import Anything, Boolean, Choice, Duration, Integer, MapOf, Text
+from matou.config.schema import Settings, section, setting
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FilesystemParameters(Settings):
+    """``storage.filesystem``."""
+
+    rootdirectory: str = setting(Text(), "/var/lib/registry", "directory of the tree; `docker/` is below it")
+    maxthreads: int = setting(Integer(0), 100, "most system calls at a time a worker; less than 25 counts as 25")
+
+
+@dataclass(frozen=True, slots=True)
+class InMemoryParameters(Settings):
+    """``storage.inmemory``, which takes no parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Parameters(Settings):
+    """``storage.s3`` and GitLab's ``storage.s3_v2``."""
+
+    accesskey: str = setting(Text(), "", "key id; unless given the environment's or the machine's role", secret=True)
+    secretkey: str = setting(Text(), "", "secret of the key", secret=True)
+    sessiontoken: str = setting(Text(), "", "token of a temporary key", secret=True)
+    region: str = setting(Text(), "", "region of the bucket", required=True)
+    regionendpoint: str = setting(Text(), "", "URL of a service that is compatible with S3")
+    redirectendpoint: str = setting(Text(), "", "URL that clients are sent to, if it differs")
+    forcepathstyle: bool = setting(Boolean(), default=False, doc="bucket in the path, not in the host name")
+    pathstyle: bool = setting(Boolean(), default=False, doc="GitLab's name of `forcepathstyle`")
+    virtualhostedstyle: bool = setting(Boolean(), default=False, doc="bucket in the host name")
+    bucket: str = setting(Text(), "", "its name", required=True)
+    encrypt: bool = setting(Boolean(), default=False, doc="encrypt objects in the bucket")
+    keyid: str = setting(Text(), "", "KMS key of the encryption")
+    secure: bool = setting(Boolean(), default=True, doc="HTTPS to the service")
+    skipverify: bool = setting(Boolean(), default=False, doc="don't check the service's certificate")
+    v4auth: bool = setting(Boolean(), default=True, doc="signatures of version 4")
+    chunksize: int = setting(Integer(5 * MIB), 10 * MIB, "bytes of a part of an upload")
+    multipartcopychunksize: int = setting(Integer(5 * MIB), 32 * MIB, "bytes of a part of a copy")
+    multipartcopymaxconcurrency: int = setting(Integer(1), 100, "parts copied at a time")
+    multipartcopythresholdsize: int = setting(Integer(0), 32 * MIB, "bytes from which a copy has parts")
+    rootdirectory: str = setting(Text(), "", "prefix of all keys")
+    storageclass: str = setting(Text(), "STANDARD", "of new objects")
+    objectacl: str = setting(Text(), "private", "canned access list of new objects")
+    objectownership: bool = setting(Boolean(), default=False, doc="bucket owns its objects: no access lists (GitLab)")
+    useragent: str = setting(Text(), "", "User-Agent of requests")
+    usedualstack: bool = setting(Boolean(), default=False, doc="IPv6 endpoints too")
+    usefipsendpoint: bool = setting(Boolean(), default=False, doc="FIPS endpoints")
+    accelerate: bool = setting(Boolean(), default=False, doc="transfer acceleration")
+    loglevel: str = setting(Text(), "off", "what the client library logs")
+    parallelwalk: bool = setting(Boolean(), default=False, doc="list in parallel (GitLab)")
+    maxrequestspersecond: int = setting(Integer(0), 350, "0: no limit (GitLab)")
+    maxretries: int = setting(Integer(0), 10, "of a request (GitLab)")
+    checksum_disabled: bool = setting(Boolean(), default=False, doc="no checksums of parts (GitLab)")
+    checksum_algorithm: str = setting(Text(), "", "of parts (GitLab)")
+
+
+@dataclass(frozen=True, slots=True)
+class GcsParameters(Settings):
+    """``storage.gcs``."""
+
+    bucket: str = setting(Text(), "", "its name", required=True)
+    keyfile: str = setting(Text(), "", "JSON key file of the service account")
+    credentials: Mapping[str, Any] = setting(MapOf(Anything()), {}, "content of the key file", secret=True)
+    rootdirectory: str = setting(Text(), "", "prefix of all names")
+    chunksize: int = setting(Integer(256 * 1024), 5 * MIB, "bytes of a part of an upload; a multiple of 256 KiB")
+    maxconcurrency: int = setting(Integer(1), 50, "requests at a time")
+    useragent: str = setting(Text(), "", "User-Agent of requests (GitLab)")
+    parallelwalk: bool = setting(Boolean(), default=False, doc="list in parallel (GitLab)")
+    debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
+
+
+@dataclass(frozen=True, slots=True)
+class AzureCredentials(Settings):
+    """``storage.azure.credentials``."""
+
+    type: str = setting(
+        Choice(("client_secret", "shared_key", "default_credentials")), "shared_key", "how to authenticate"
+    )
+    clientid: str = setting(Text(), "", "of `client_secret`")
+    tenantid: str = setting(Text(), "", "of `client_secret`")
+    secret: str = setting(Text(), "", "of `client_secret`", secret=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AzureParameters(Settings):
+    """``storage.azure`` and GitLab's ``storage.azure_v2``."""
+
+    accountname: str = setting(Text(), "", "storage account", required=True)
+    accountkey: str = setting(Text(), "", "its key", secret=True)
+    container: str = setting(Text(), "", "its name", required=True)
+    credentials: AzureCredentials = section(AzureCredentials, "other ways to authenticate")
+    credentials_type: str = setting(
+        Choice(("shared_key", "client_secret", "default_credentials", "default")), "shared_key", "GitLab's form"
+    )
+    tenant_id: str = setting(Text(), "", "of `client_secret` (GitLab)")
+    client_id: str = setting(Text(), "", "of `client_secret` (GitLab)")
+    secret: str = setting(Text(), "", "of `client_secret` (GitLab)", secret=True)
+    rootdirectory: str = setting(Text(), "", "prefix of all names")
+    realm: str = setting(Text(), "core.windows.net", "end of the service's host name")
+    serviceurl: str = setting(Text(), "", "URL of the service, instead of `realm` (GitLab)")
+    max_retries: int = setting(Integer(0), 5, "of a request")
+    retry_delay: float = setting(Duration(), 0.1, "between retries")
+    legacyrootprefix: bool = setting(Boolean(), default=False, doc="names begin with `/` (GitLab)")
+    trimlegacyrootprefix: bool = setting(Boolean(), default=True, doc="names don't begin with `/` (GitLab)")
+    api_pool_initial_interval: float = setting(Duration(), 0.1, "first wait for a copy (GitLab)")
+    api_pool_max_interval: float = setting(Duration(), 1.0, "longest wait for a copy (GitLab)")
+    api_pool_max_elapsed_time: float = setting(Duration(), 5.0, "all waits for a copy (GitLab)")
+    debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
+    debug_log_events: str = setting(Text(), "", "which events are logged (GitLab)")
+
+
+@dataclass(frozen=True, slots=True)
+class SwiftParameters(Settings):
+    """``storage.swift`` (Distribution 2.8)."""
+
+    username: str = setting(Text(), "", "account", required=True)
+    password: str = setting(Text(), "", "its password", required=True, secret=True)
+    authurl: str = setting(Text(), "", "URL of the identity service", required=True)
+    container: str = setting(Text(), "", "its name; made when missing", required=True)
+    tenant: str = setting(Text(), "", "project by name")
+    tenantid: str = setting(Text(), "", "project by id")
+    tenantdomain: str = setting(Text(), "", "domain of the project by name")
+    tenantdomainid: str = setting(Text(), "", "domain of the project by id")
+    domain: str = setting(Text(), "", "domain of the account by name")
+    domainid: str = setting(Text(), "", "domain of the account by id")
+    trustid: str = setting(Text(), "", "trust that is used")
+    region: str = setting(Text(), "", "region of the container")
+    authversion: int = setting(Integer(0, 3), 0, "version of the identity service; 0: by its URL")
+    prefix: str = setting(Text(), "", "prefix of all names")
+    rootdirectory: str = setting(Text(), "", "another name of `prefix`")
+    endpointtype: str = setting(Text(), "public", "which endpoint of the catalogue")
+    insecureskipverify: bool = setting(Boolean(), default=False, doc="don't check certificates")
+    chunksize: int = setting(Integer(MIB), 20 * MIB, "bytes of a segment")
+    secretkey: str = setting(Text(), "", "signs temporary URLs", secret=True)
+    accesskey: str = setting(Text(), "", "of temporary URLs", secret=True)
+    tempurlcontainerkey: bool = setting(Boolean(), default=False, doc="the secret key is the container's")
+    tempurlmethods: Any = setting(Anything(), None, "methods that temporary URLs allow")
+
+
+@dataclass(frozen=True, slots=True)
+class OssParameters(Settings):
+    """``storage.oss`` (Distribution 2.8)."""
+
+    accesskeyid: str = setting(Text(), "", "key id", required=True, secret=True)
+    accesskeysecret: str = setting(Text(), "", "its secret", required=True, secret=True)
+    region: str = setting(Text(), "", "region of the bucket", required=True)
+    bucket: str = setting(Text(), "", "its name", required=True)
+    internal: bool = setting(Boolean(), default=False, doc="endpoint inside the provider's network")
+    encrypt: bool = setting(Boolean(), default=False, doc="encrypt objects in the bucket")
+    encryptionkeyid: str = setting(Text(), "", "KMS key of the encryption")
+    secure: bool = setting(Boolean(), default=True, doc="HTTPS to the service")
+    endpoint: str = setting(Text(), "", "URL of the service, if not the region's")
+    chunksize: int = setting(Integer(5 * MIB), 10 * MIB, "bytes of a part of an upload")
+    rootdirectory: str = setting(Text(), "", "prefix of all names")

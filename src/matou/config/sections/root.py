@@ -1,0 +1,76 @@
+"""The whole of config.yml."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matou.config.kinds import Choice
+from matou.config.schema import Refused, Settings, optional, section, setting
+from matou.config.sections.auth import Auth
+from matou.config.sections.database import GC_STATUS, Database, Gc, RateLimiter
+from matou.config.sections.health import Health
+from matou.config.sections.http import Http
+from matou.config.sections.log import LEVELS, Log
+from matou.config.sections.notifications import Notifications
+from matou.config.sections.proxy import Middleware, Proxy
+from matou.config.sections.redis import Redis
+from matou.config.sections.reporting import Profiling, Reporting
+from matou.config.sections.storage import Storage
+from matou.config.sections.validation import Catalog, Compatibility, Policy, Tags, Validation
+
+if TYPE_CHECKING:
+    from matou.config.findings import Finding
+    from matou.config.kinds import Place
+    from matou.config.yaml_lines import Mapping
+
+VERSION = "0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration(Settings):
+    """A registry's configuration; picklable, because workers get it.
+
+    Attributes:
+        warnings: what the reader of the file should know.
+    """
+
+    version: str = setting(Choice((VERSION,)), VERSION, "of the configuration's form", required=True)
+    log: Log = section(Log, "messages")
+    loglevel: str = setting(LEVELS, "", "old name of `log.level`, which wins")
+    storage: Storage = section(Storage, "where data lies; exactly one driver", free=True)
+    auth: Auth | None = optional(Auth, "who gets in; everybody without it", free=True)
+    middleware: Middleware = section(Middleware, "additions to the registry")
+    http: Http = section(Http, "the server")
+    notifications: Notifications = section(Notifications, "events to web hooks")
+    redis: Redis = section(
+        Redis,
+        "a cache server",
+        status=Refused(
+            "Redis",
+            "remove the redis section; a registry with filesystem storage needs no cache server",
+            "it has `addr` or `addrs`, or a part of it is `enabled`",
+            lambda redis: redis.is_wanted,
+        ),
+    )
+    health: Health = section(Health, "checks")
+    catalog: Catalog = section(Catalog, "the list of repositories")
+    tags: Tags = section(Tags, "the lists of tags")
+    proxy: Proxy = section(Proxy, "a mirror of another registry")
+    compatibility: Compatibility = section(Compatibility, "with what is old")
+    validation: Validation = section(Validation, "of what is pushed")
+    policy: Policy = section(Policy, "of what is pushed")
+    reporting: Reporting = section(Reporting, "of errors to services")
+    profiling: Profiling = section(Profiling, "of the program")
+    database: Database = section(Database, "metadata (GitLab)")
+    gc: Gc = section(Gc, "online garbage collection (GitLab)", status=GC_STATUS)
+    rate_limiter: RateLimiter = section(RateLimiter, "limits of requests (GitLab)")
+    warnings: tuple[Finding, ...] = ()
+
+    def verify(self, node: Mapping, place: Place) -> Configuration:
+        """Ask for a storage, and settle the level of the log."""
+        if "storage" not in node.entries:
+            place.error(node.origin, "has no storage configuration; expected storage: with one driver below it")
+        level = self.log.level or self.loglevel or "info"
+        return dataclasses.replace(self, log=dataclasses.replace(self.log, level=level))

@@ -1,0 +1,197 @@
+"""``storage``: exactly one driver, and what holds for all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matou.config.kinds import Boolean, Duration, Integer, Text
+from matou.config.schema import NoEffect, Refused, Settings, optional, section, setting, settings_of
+from matou.config.sections.drivers import (
+    AzureParameters,
+    FilesystemParameters,
+    GcsParameters,
+    InMemoryParameters,
+    OssParameters,
+    S3Parameters,
+    SwiftParameters,
+)
+
+if TYPE_CHECKING:
+    from matou.config.kinds import Place
+    from matou.config.yaml_lines import Mapping
+
+HOUR = 3600.0
+NO_DRIVERS = frozenset(("maintenance", "cache", "delete", "redirect", "tag"))
+LOOKED_UP = NoEffect("blobs, manifests and tags are looked up in the index, which is in memory as far as it is used")
+
+
+def _no_driver(what: str) -> Refused:
+    return Refused(
+        what,
+        "use storage.filesystem, on a file system that holds the data, or keep your present registry until a later "
+        "version has this driver",
+        "it is there",
+        lambda parameters: parameters is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPurging(Settings):
+    """``storage.maintenance.uploadpurging``."""
+
+    enabled: bool = setting(Boolean(), default=True, doc="`false`: uploads that were given up stay for ever")
+    age: float = setting(Duration(bare=False), 168 * HOUR, "since an upload began; then it is given up")
+    interval: float = setting(Duration(bare=False), 24 * HOUR, "between two runs")
+    dryrun: bool = setting(Boolean(), default=False, doc="`true`: only log what would be deleted")
+
+    def verify(self, node: Mapping, place: Place) -> UploadPurging:
+        """Ask for ``age`` and ``interval`` where Distribution does, and for an interval that ends."""
+        if self.enabled and node.entries:
+            for key in ("age", "interval"):
+                if key not in node.entries:
+                    place.child(key).error(node.origin, "is missing; expected a duration such as 168h")
+        if self.interval <= 0:
+            place.child("interval").error(node.origin, "is 0; expected a duration such as 24h")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOnly(Settings):
+    """``storage.maintenance.readonly``."""
+
+    enabled: bool = setting(Boolean(), default=False, doc="`true`: pulls only; pushes and deletes are refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance(Settings):
+    """``storage.maintenance``."""
+
+    uploadpurging: UploadPurging = section(UploadPurging, "deletes uploads that were given up")
+    readonly: ReadOnly = section(ReadOnly, "while data is copied or collected")
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Settings):
+    """``storage.delete``."""
+
+    enabled: bool = setting(Boolean(), default=False, doc="`true`: manifests, tags and blobs may be deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect(Settings):
+    """``storage.redirect``."""
+
+    disable: bool = setting(
+        Boolean(),
+        default=False,
+        doc="`true`: never send clients to the storage",
+        status=NoEffect("the present drivers have no URLs that clients could be sent to: data always comes from Matou"),
+    )
+    expirydelay: float = setting(
+        Duration(), 1200.0, "how long such a URL is good (GitLab)", status=NoEffect("as with `disable`")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cache(Settings):
+    """``storage.cache``."""
+
+    blobdescriptor: str = setting(
+        Text(),
+        "",
+        "`inmemory`, or nothing; anything else is refused as `redis` is or warned of",
+        status=Refused(
+            "a cache in Redis",
+            "write blobdescriptor: inmemory; Matou's index makes a shared cache needless",
+            "it is `redis`",
+            lambda name: name == "redis",
+        ),
+    )
+    layerinfo: str = setting(
+        Text(),
+        "",
+        "old name of `blobdescriptor`",
+        status=Refused(
+            "a cache in Redis",
+            "write blobdescriptor: inmemory; Matou's index makes a shared cache needless",
+            "it is `redis`",
+            lambda name: name == "redis",
+        ),
+    )
+    blobdescriptorsize: int = setting(Integer(0), 10_000, "entries of the cache; 0: no limit", status=LOOKED_UP)
+
+    def verify(self, node: Mapping, place: Place) -> Cache:
+        """Warn of caches that do not exist, as Distribution does."""
+        for key in ("blobdescriptor", "layerinfo"):
+            name = getattr(self, key)
+            if name not in ("", "inmemory", "redis"):
+                place.child(key).warn(
+                    node.entries[key].origin, f"is {name!r}, which is ignored; expected inmemory or nothing"
+                )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class TagLookup(Settings):
+    """``storage.tag``."""
+
+    concurrencylimit: int = setting(Integer(0), 0, "tags looked up at a time", status=LOOKED_UP)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage(Settings):
+    """``storage``.
+
+    Attributes:
+        driver: name of the one driver that is configured.
+    """
+
+    driver: str = ""
+    filesystem: FilesystemParameters = section(FilesystemParameters, "driver: a directory")
+    inmemory: InMemoryParameters = section(InMemoryParameters, "driver: gone when the registry stops; for tests")
+    s3: S3Parameters | None = optional(
+        S3Parameters, "driver: Amazon S3 and what is compatible", status=_no_driver("object storage: S3")
+    )
+    s3_v2: S3Parameters | None = optional(
+        S3Parameters, "driver: GitLab's second for S3", status=_no_driver("object storage: S3")
+    )
+    gcs: GcsParameters | None = optional(
+        GcsParameters, "driver: Google Cloud Storage", status=_no_driver("object storage: Google Cloud Storage")
+    )
+    azure: AzureParameters | None = optional(
+        AzureParameters, "driver: Azure Blob Storage", status=_no_driver("object storage: Azure")
+    )
+    azure_v2: AzureParameters | None = optional(
+        AzureParameters, "driver: GitLab's second for Azure", status=_no_driver("object storage: Azure")
+    )
+    swift: SwiftParameters | None = optional(
+        SwiftParameters, "driver: OpenStack Swift", status=_no_driver("object storage: Swift")
+    )
+    oss: OssParameters | None = optional(
+        OssParameters, "driver: Alibaba Cloud OSS", status=_no_driver("object storage: OSS")
+    )
+    delete: Delete = section(Delete, "of images")
+    maintenance: Maintenance = section(Maintenance, "of the storage")
+    redirect: Redirect = section(Redirect, "of pulls to the storage")
+    cache: Cache = section(Cache, "of what is known about blobs")
+    tag: TagLookup = section(TagLookup, "how tags are looked up")
+
+    def verify(self, node: Mapping, place: Place) -> Storage:
+        """Find the driver."""
+        drivers = [known.key for known in settings_of(Storage) if known.key not in NO_DRIVERS]
+        given = [key for key in node.entries if key not in NO_DRIVERS]
+        if not given:
+            place.error(node.origin, f"has no driver: no storage configuration provided; expected {', '.join(drivers)}")
+        elif len(given) > 1:
+            where = ", ".join(f"{key} ({node.key_origins[key]})" for key in given)
+            place.error(node.origin, f"must provide exactly one storage type; found {where}; keep one of them")
+        elif given[0] not in drivers:
+            place.error(
+                node.key_origins[given[0]],
+                f"names the driver {given[0]!r}, which does not exist; expected one of {', '.join(drivers)}",
+            )
+        else:
+            return dataclasses.replace(self, driver=given[0])
+        return self

@@ -1,0 +1,228 @@
+"""YAML to a tree of plain nodes that know where they were written, within limits.
+
+The tree is built from PyYAML's events, so that neither depth nor aliases can cost more than the limits say. Like
+yaml.v2, which Distribution uses: YAML 1.1, only the first document, a repeated key's last value counts, ``<<`` merges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import yaml
+
+from matou.config.findings import ConfigurationError, Finding, Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matou.config.findings import Findings
+
+LARGEST = 1 << 20  # bytes of a file or an environment variable
+DEEPEST = 64  # nested nodes
+MOST_NODES = 20_000  # after aliases are expanded
+TAG = "tag:yaml.org,2002:"
+SCALAR_TAGS = frozenset(
+    TAG + name for name in ("str", "null", "bool", "int", "float", "binary", "timestamp", "merge", "value")
+)
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A single value.
+
+    Attributes:
+        origin: where it was written.
+        tag: what YAML takes it for: str, null, bool, int, float, ...
+        text: as written.
+    """
+
+    origin: Origin
+    tag: str
+    text: str
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys and values; ``key_origins`` says where each key was written."""
+
+    origin: Origin
+    entries: dict[str, Node] = field(default_factory=dict)
+    key_origins: dict[str, Origin] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    origin: Origin
+    items: list[Node] = field(default_factory=list)
+
+
+Node = Scalar | Mapping | Sequence
+
+
+def is_null(node: Node) -> bool:
+    """Return whether a node is YAML's null: nothing, ``~`` or ``null``."""
+    return isinstance(node, Scalar) and node.tag == "null"
+
+
+def read_yaml(data: bytes, origin: Origin, findings: Findings) -> Node:
+    """Return the first document; an empty one is null.
+
+    Args:
+        data: UTF-8, or UTF-16 with a byte order mark.
+        origin: of the first line; line 0 for a source without lines.
+        findings: takes warnings: repeated keys, further documents.
+
+    Raises:
+        ConfigurationError: it is no YAML, or is beyond the limits.
+    """
+    if len(data) > LARGEST:
+        raise _error(origin, f"is larger than {LARGEST} bytes; this is no registry configuration")
+    try:
+        return _Composer(data, origin, findings).compose()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        column = error.problem_mark.column + 1 if error.problem_mark else 1
+        what = " ".join(filter(None, (error.context, error.problem)))
+        raise _error(_at(origin, line), f"is not valid YAML: {what}, in column {column}") from error
+    except (yaml.YAMLError, UnicodeError) as error:
+        what = str(error).splitlines()[0] if str(error) else "it cannot be read"
+        raise _error(origin, f"is not valid YAML: {what}; expected UTF-8 text") from error
+    except ValueError as error:
+        # PyYAML's scanner on numbers that Python refuses, such as an escape beyond Unicode or %YAML with many digits.
+        raise _error(origin, f"is not valid YAML: {error}") from error
+
+
+def _at(origin: Origin, line: int) -> Origin:
+    return Origin(origin.source, line) if origin.line else origin
+
+
+def _error(origin: Origin, text: str) -> ConfigurationError:
+    return ConfigurationError((Finding(origin, text),))
+
+
+class _Composer:
+    def __init__(self, data: bytes, origin: Origin, findings: Findings) -> None:
+        self._loader = yaml.SafeLoader(data)
+        self._origin = origin
+        self._findings = findings
+        self._anchors: dict[str, tuple[Node, int] | None] = {}
+        self._count = 0
+
+    def compose(self) -> Node:
+        try:
+            self._loader.get_event()  # the start of the stream
+            if self._loader.check_event(yaml.StreamEndEvent):
+                return Scalar(self._origin, "null", "")
+            self._loader.get_event()  # the start of the document
+            node = self._node(0)
+            self._loader.get_event()  # the end of the document
+            if not self._loader.check_event(yaml.StreamEndEvent):
+                mark = self._loader.peek_event().start_mark
+                self._findings.warn(self._mark(mark), "what follows is another YAML document, which is not read")
+            return node
+        finally:
+            self._loader.dispose()
+
+    def _mark(self, mark: yaml.Mark) -> Origin:
+        return _at(self._origin, mark.line + 1)
+
+    def _node(self, depth: int) -> Node:
+        event = self._loader.get_event()
+        origin = self._mark(event.start_mark)
+        if depth > DEEPEST:
+            raise _error(origin, f"is nested more than {DEEPEST} levels deep")
+        self._add(origin, 1)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event.anchor, origin)
+        before = self._count - 1
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            node: Node = self._scalar(event, origin)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(event, origin, depth)
+        else:
+            node = self._mapping(event, origin, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._count - before)
+        return node
+
+    def _add(self, origin: Origin, count: int) -> None:
+        self._count += count
+        if self._count > MOST_NODES:
+            raise _error(origin, f"holds more than {MOST_NODES} values, counting each alias as what it stands for")
+
+    def _alias(self, anchor: str, origin: Origin) -> Node:
+        if anchor not in self._anchors:
+            raise _error(origin, f"*{anchor} stands for nothing; expected an anchor &{anchor} above")
+        known = self._anchors[anchor]
+        if known is None:
+            raise _error(origin, f"*{anchor} stands for something that it is a part of")
+        node, size = known
+        self._add(origin, size)
+        return _copy(node)
+
+    def _scalar(self, event: yaml.ScalarEvent, origin: Origin) -> Scalar:
+        tag = event.tag
+        if tag is None or tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+        if tag not in SCALAR_TAGS:
+            raise _error(origin, f"has the tag {tag!r}; expected a plain value without a tag")
+        return Scalar(origin, tag.removeprefix(TAG), event.value)
+
+    def _sequence(self, event: yaml.SequenceStartEvent, origin: Origin, depth: int) -> Sequence:
+        if event.tag not in (None, "!", TAG + "seq"):
+            raise _error(origin, f"has the tag {event.tag!r}; expected a plain list")
+        sequence = Sequence(origin)
+        while not self._loader.check_event(yaml.SequenceEndEvent):
+            sequence.items.append(self._node(depth + 1))
+        self._loader.get_event()
+        return sequence
+
+    def _mapping(self, event: yaml.Event, origin: Origin, depth: int) -> Mapping:
+        if not isinstance(event, yaml.MappingStartEvent) or event.tag not in (None, "!", TAG + "map"):
+            raise _error(origin, f"has the tag {getattr(event, 'tag', None)!r}; expected plain keys and values")
+        mapping = Mapping(origin)
+        merged: list[Mapping] = []
+        while not self._loader.check_event(yaml.MappingEndEvent):
+            key, value = self._node(depth + 1), self._node(depth + 1)
+            if not isinstance(key, Scalar):
+                raise _error(key.origin, "a list or a map is used as a key; expected a name")
+            if key.tag == "merge":
+                merged.extend(_merged(value))
+                continue
+            if key.text in mapping.entries:
+                earlier = mapping.key_origins[key.text]
+                where = f" on line {earlier.line}" if earlier.line else ""
+                self._findings.warn(
+                    key.origin, f"the key {key.text!r} is repeated; its earlier value{where} is not used"
+                )
+            mapping.entries[key.text] = value
+            mapping.key_origins[key.text] = key.origin
+        self._loader.get_event()
+        for other in merged:
+            for name, value in other.entries.items():
+                if name not in mapping.entries:
+                    mapping.entries[name] = value
+                    mapping.key_origins[name] = other.key_origins[name]
+        return mapping
+
+
+def _merged(value: Node) -> Iterator[Mapping]:
+    for item in value.items if isinstance(value, Sequence) else [value]:
+        if not isinstance(item, Mapping):
+            raise _error(item.origin, "<< merges something that has no keys; expected an alias of a map")
+        yield item
+
+
+def _copy(node: Node) -> Node:
+    # An override by the environment changes one place only.
+    if isinstance(node, Scalar):
+        return Scalar(node.origin, node.tag, node.text)
+    if isinstance(node, Sequence):
+        return Sequence(node.origin, [_copy(item) for item in node.items])
+    entries = {name: _copy(value) for name, value in node.entries.items()}
+    return Mapping(node.origin, entries, dict(node.key_origins))
