@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from matou.config.containers import ListOf, MapOf
 from matou.config.findings import Origin
-from matou.config.kinds import Kind, ListOf, MapOf
 from matou.config.schema import Section, settings_of
 from matou.config.yaml_lines import Mapping, Node, Scalar, Sequence, is_null, read_yaml
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as Environ
 
     from matou.config.findings import Findings
+    from matou.config.kinds import Kind
 
 PREFIX = "REGISTRY_"
 OURS = frozenset(("REGISTRY_CONFIGURATION_PATH",))  # read by the command line

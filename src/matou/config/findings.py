@@ -87,4 +87,9 @@ class Findings:
             ConfigurationError: there are errors.
         """
         if self.errors:
-            raise ConfigurationError(tuple(self.errors))
+            raise ConfigurationError(tuple(sorted(self.errors, key=_by_line)))
+
+
+def _by_line(finding: Finding) -> tuple[bool, str, int]:
+    # What the environment says is read last, and has no lines.
+    return finding.origin.line == 0, finding.origin.source, finding.origin.line

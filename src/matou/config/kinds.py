@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from matou.config.durations import NANOSECONDS, format_duration, parse_duration
 from matou.config.yaml_lines import Mapping as MappingNode
-from matou.config.yaml_lines import Node, Scalar, Sequence, is_null
+from matou.config.yaml_lines import Node, Scalar, Sequence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matou.config.findings import Findings, Origin
 
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 LONGEST_QUOTE = 60  # characters of a wrong value that a message repeats
 TRUE = frozenset(("y", "yes", "true", "on"))
 FALSE = frozenset(("n", "no", "false", "off"))
-_INTEGER = re.compile(
+INTEGER = re.compile(
     r"[-+]?(?:0x[0-9a-f_]{1,20}|0b[01_]{1,70}|0o?[0-7_]{1,30}|[0-9][0-9_]{0,30})", re.ASCII | re.IGNORECASE
 )
-_FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]{0,40})?\.?[0-9]{0,40}(?:e[-+]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
+FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]{0,40})?\.?[0-9]{0,40}(?:e[-+]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 
 
 class Mismatch(ValueError):  # noqa: N818 -- what is wrong
@@ -105,7 +105,7 @@ def describe(node: Node, *, secret: bool = False) -> str:
     if node.tag == "null":
         return "empty"
     if secret:
-        return "a secret of another form"
+        return "a value of another form"
     text = repr(node.text)
     return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
@@ -232,7 +232,7 @@ class Integer(Kind[int]):
 
 def to_integer(text: str) -> int | None:
     """Return the whole number that YAML 1.1 sees in a text, or None."""
-    if _INTEGER.fullmatch(text) is None:
+    if INTEGER.fullmatch(text) is None:
         return None
     digits = text.replace("_", "").lower()
     sign = -1 if digits.startswith("-") else 1
@@ -258,7 +258,7 @@ class Decimal(Kind[float]):
         return "number"
 
     def read(self, node: Node, place: Place) -> float:
-        if not isinstance(node, Scalar) or _FLOAT.fullmatch(node.text) is None:
+        if not isinstance(node, Scalar) or FLOAT.fullmatch(node.text) is None:
             raise mismatch(node, place, self.expected)
         try:
             value = float(node.text.replace("_", ""))
@@ -313,102 +313,3 @@ class Duration(Kind[float]):
 
     def show(self, value: Any) -> str:
         return format_duration(value)
-
-
-@dataclass(frozen=True, slots=True)
-class ListOf(Kind[tuple[T, ...]]):
-    """A list of values of one kind."""
-
-    kind: Kind[T]
-
-    @property
-    def expected(self) -> str:
-        return f"a list, each item {self.kind.expected}"
-
-    @property
-    def name(self) -> str:
-        return f"list of {self.kind.name}"
-
-    def read(self, node: Node, place: Place) -> tuple[T, ...]:
-        if not isinstance(node, Sequence):
-            raise mismatch(node, place, self.expected)
-        values: list[T] = []
-        for index, item in enumerate(node.items):
-            try:
-                values.append(self.kind.read(item, place.item(index)))
-            except Mismatch as error:
-                place.item(index).error(item.origin, str(error))
-        return tuple(values)
-
-    def show(self, value: Any) -> str:
-        return "[" + ", ".join(self.kind.show(item) for item in value) + "]"
-
-
-@dataclass(frozen=True, slots=True)
-class MapOf(Kind[Mapping[str, T]]):
-    """A map from any name to values of one kind.
-
-    Attributes:
-        kind: of the values.
-        check: raises ValueError for a name that will not do.
-    """
-
-    kind: Kind[T]
-    check: Callable[[str], object] | None = None
-
-    @property
-    def expected(self) -> str:
-        return f"a map, each value {self.kind.expected}"
-
-    @property
-    def name(self) -> str:
-        return f"map to {self.kind.name}"
-
-    def read(self, node: Node, place: Place) -> Mapping[str, T]:
-        if not isinstance(node, MappingNode):
-            raise mismatch(node, place, self.expected)
-        values: dict[str, T] = {}
-        for name, item in node.entries.items():
-            try:
-                if self.check is not None:
-                    self.check(name)
-                values[name] = self.kind.read(item, place.child(name))
-            except Mismatch as error:
-                place.child(name).error(item.origin, str(error))
-            except ValueError as error:
-                place.error(node.key_origins[name], str(error))
-        return values
-
-    def show(self, value: Any) -> str:
-        return "{" + ", ".join(f"{name}: {self.kind.show(item)}" for name, item in value.items()) + "}"
-
-
-@dataclass(frozen=True, slots=True)
-class Anything(Kind[Any]):
-    """Whatever YAML can say, as plain Python values."""
-
-    @property
-    def expected(self) -> str:
-        return "any value"
-
-    @property
-    def name(self) -> str:
-        return "any"
-
-    def read(self, node: Node, place: Place) -> Any:
-        if isinstance(node, MappingNode):
-            return {name: self.read(item, place.child(name)) for name, item in node.entries.items()}
-        if isinstance(node, Sequence):
-            return tuple(self.read(item, place.item(index)) for index, item in enumerate(node.items))
-        return None if is_null(node) else _plain(node)
-
-
-def _plain(node: Scalar) -> bool | int | float | str:
-    if node.tag == "bool":
-        return node.text.lower() in TRUE
-    number = to_integer(node.text) if node.tag == "int" else None
-    if number is not None:
-        return number
-    if node.tag == "float" and _FLOAT.fullmatch(node.text):
-        return float(node.text.replace("_", ""))
-    return node.text

@@ -14,7 +14,7 @@ import yaml
 from matou.config.findings import ConfigurationError, Finding, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from matou.config.findings import Findings
 
@@ -105,7 +105,13 @@ def _error(origin: Origin, text: str) -> ConfigurationError:
 
 class _Composer:
     def __init__(self, data: bytes, origin: Origin, findings: Findings) -> None:
-        self._loader = yaml.SafeLoader(data)
+        loader = yaml.SafeLoader(data)
+        # PyYAML's stubs leave these without types.
+        self._next: Callable[[], yaml.Event] = loader.get_event
+        self._peek: Callable[[], yaml.Event] = loader.peek_event
+        self._is_next: Callable[[type[yaml.Event]], bool] = loader.check_event
+        self._resolve: Callable[[type[yaml.Node], str, tuple[bool, bool]], str] = loader.resolve
+        self._dispose: Callable[[], None] = loader.dispose
         self._origin = origin
         self._findings = findings
         self._anchors: dict[str, tuple[Node, int] | None] = {}
@@ -113,41 +119,44 @@ class _Composer:
 
     def compose(self) -> Node:
         try:
-            self._loader.get_event()  # the start of the stream
-            if self._loader.check_event(yaml.StreamEndEvent):
+            self._next()  # the start of the stream
+            if self._is_next(yaml.StreamEndEvent):
                 return Scalar(self._origin, "null", "")
-            self._loader.get_event()  # the start of the document
+            self._next()  # the start of the document
             node = self._node(0)
-            self._loader.get_event()  # the end of the document
-            if not self._loader.check_event(yaml.StreamEndEvent):
-                mark = self._loader.peek_event().start_mark
-                self._findings.warn(self._mark(mark), "what follows is another YAML document, which is not read")
+            self._next()  # the end of the document
+            if not self._is_next(yaml.StreamEndEvent):
+                self._findings.warn(
+                    self._place(self._peek()), "what follows is another YAML document, which is not read"
+                )
             return node
         finally:
-            self._loader.dispose()
+            self._dispose()
 
-    def _mark(self, mark: yaml.Mark) -> Origin:
-        return _at(self._origin, mark.line + 1)
+    def _place(self, event: yaml.Event) -> Origin:
+        mark = event.start_mark
+        return _at(self._origin, mark.line + 1 if mark else 1)
 
     def _node(self, depth: int) -> Node:
-        event = self._loader.get_event()
-        origin = self._mark(event.start_mark)
+        event = self._next()
+        origin = self._place(event)
         if depth > DEEPEST:
             raise _error(origin, f"is nested more than {DEEPEST} levels deep")
         self._add(origin, 1)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event.anchor, origin)
         before = self._count - 1
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
+        anchor: str | None = getattr(event, "anchor", None)
+        if anchor is not None:
+            self._anchors[anchor] = None
         if isinstance(event, yaml.ScalarEvent):
             node: Node = self._scalar(event, origin)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._sequence(event, origin, depth)
         else:
             node = self._mapping(event, origin, depth)
-        if event.anchor is not None:
-            self._anchors[event.anchor] = (node, self._count - before)
+        if anchor is not None:
+            self._anchors[anchor] = (node, self._count - before)
         return node
 
     def _add(self, origin: Origin, count: int) -> None:
@@ -155,8 +164,8 @@ class _Composer:
         if self._count > MOST_NODES:
             raise _error(origin, f"holds more than {MOST_NODES} values, counting each alias as what it stands for")
 
-    def _alias(self, anchor: str, origin: Origin) -> Node:
-        if anchor not in self._anchors:
+    def _alias(self, anchor: str | None, origin: Origin) -> Node:
+        if anchor is None or anchor not in self._anchors:
             raise _error(origin, f"*{anchor} stands for nothing; expected an anchor &{anchor} above")
         known = self._anchors[anchor]
         if known is None:
@@ -168,7 +177,7 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent, origin: Origin) -> Scalar:
         tag = event.tag
         if tag is None or tag == "!":
-            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+            tag = self._resolve(yaml.ScalarNode, event.value, event.implicit)
         if tag not in SCALAR_TAGS:
             raise _error(origin, f"has the tag {tag!r}; expected a plain value without a tag")
         return Scalar(origin, tag.removeprefix(TAG), event.value)
@@ -177,9 +186,9 @@ class _Composer:
         if event.tag not in (None, "!", TAG + "seq"):
             raise _error(origin, f"has the tag {event.tag!r}; expected a plain list")
         sequence = Sequence(origin)
-        while not self._loader.check_event(yaml.SequenceEndEvent):
+        while not self._is_next(yaml.SequenceEndEvent):
             sequence.items.append(self._node(depth + 1))
-        self._loader.get_event()
+        self._next()
         return sequence
 
     def _mapping(self, event: yaml.Event, origin: Origin, depth: int) -> Mapping:
@@ -187,7 +196,7 @@ class _Composer:
             raise _error(origin, f"has the tag {getattr(event, 'tag', None)!r}; expected plain keys and values")
         mapping = Mapping(origin)
         merged: list[Mapping] = []
-        while not self._loader.check_event(yaml.MappingEndEvent):
+        while not self._is_next(yaml.MappingEndEvent):
             key, value = self._node(depth + 1), self._node(depth + 1)
             if not isinstance(key, Scalar):
                 raise _error(key.origin, "a list or a map is used as a key; expected a name")
@@ -202,7 +211,7 @@ class _Composer:
                 )
             mapping.entries[key.text] = value
             mapping.key_origins[key.text] = key.origin
-        self._loader.get_event()
+        self._next()
         for other in merged:
             for name, value in other.entries.items():
                 if name not in mapping.entries:

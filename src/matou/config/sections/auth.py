@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from matou.config.kinds import Boolean, ListOf, Text
+from matou.config.containers import ListOf
+from matou.config.kinds import Boolean, Text
 from matou.config.schema import Settings, optional, setting
 
 if TYPE_CHECKING:

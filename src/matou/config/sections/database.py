@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matou.config.kinds import Boolean, Choice, Decimal, Duration, Integer, ListOf, Text
+from matou.config.containers import ListOf
+from matou.config.kinds import Boolean, Choice, Decimal, Duration, Integer, Text
 from matou.config.schema import NoEffect, Refused, Section, Settings, section, setting
 
 MINUTE = 60.0

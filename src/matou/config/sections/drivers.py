@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matou.config.kinds import Anything, Boolean, Choice, Duration, Integer, MapOf, Text
+from matou.config.containers import Anything, MapOf
+from matou.config.kinds import Boolean, Choice, Duration, Integer, Text
 from matou.config.schema import Settings, section, setting
 
 MIB = 1 << 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matou.config.kinds import Boolean, Duration, Integer, ListOf, Text
+from matou.config.containers import ListOf
+from matou.config.kinds import Boolean, Duration, Integer, Text
 from matou.config.schema import Section, Settings, section, setting
 from matou.config.sections.http import ADDRESS, HEADERS
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from matou.config.kinds import Boolean, Choice, Duration, ListOf, MapOf, Text
+from matou.config.containers import ListOf, MapOf
+from matou.config.kinds import Boolean, Choice, Duration, Text
 from matou.config.schema import NoEffect, Refused, Settings, section, setting
 
 if TYPE_CHECKING:

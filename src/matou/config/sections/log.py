@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matou.config.kinds import Anything, Boolean, Choice, ListOf, MapOf, Text
+from matou.config.containers import Anything, ListOf, MapOf
+from matou.config.kinds import Boolean, Choice, Text
 from matou.config.schema import Refused, Section, Settings, section, setting
 
 LEVELS = Choice(("error", "warn", "info", "debug"), fold=True, aliases=(("trace", "debug"),))

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from matou.config.kinds import Anything, Boolean, Duration, ListOf, MapOf, Text
+from matou.config.containers import Anything, ListOf, MapOf
+from matou.config.kinds import Boolean, Duration, Text
 from matou.config.schema import Refused, Section, Settings, optional, setting
 
 HOUR = 3600.0

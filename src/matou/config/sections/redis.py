@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matou.config.kinds import Boolean, Duration, Integer, ListOf, Text
+from matou.config.containers import ListOf
+from matou.config.kinds import Boolean, Duration, Integer, Text
 from matou.config.schema import Settings, section, setting
 
 

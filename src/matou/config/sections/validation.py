@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from matou.config.kinds import Boolean, Choice, Integer, ListOf, Text
+from matou.config.containers import ListOf
+from matou.config.kinds import Boolean, Choice, Integer, Text
 from matou.config.schema import Refused, Section, Settings, section, setting
 
 
