@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from matou.cli.language import text as _
 from matou.cli.language import use_language
+from matou.cli.wording import localise, reworded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +38,7 @@ class LazyCommands(MutableMapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._loaded:
             module = importlib.import_module(MODULES[name])
-            self._loaded[name] = typer.main.get_command(module.app)
+            self._loaded[name] = localise(typer.main.get_command(module.app))
         return self._loaded[name]
 
     def __setitem__(self, name: str, command: Any) -> None:
@@ -87,7 +88,7 @@ def build() -> Any:
     ) -> None:
         """Take the options that stand before the command."""
 
-    return typer.main.get_command(app)
+    return localise(typer.main.get_command(app))
 
 
 def _version_option(value: bool) -> None:  # noqa: FBT001 -- Typer passes it by position
@@ -109,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = build().main(args=list(arguments), prog_name="matou", standalone_mode=False)
     except typer.TyperException as error:
-        _complain(error.format_message() + _hint(error))
+        _complain(reworded(error.format_message()) + _hint(error))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain(_("interrupted"))

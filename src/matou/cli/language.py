@@ -21,3 +21,8 @@ def use_language() -> None:
 def text(message: str) -> str:
     """Return ``message`` in the user's language; the English text itself where there is no other."""
     return gettext.dgettext(DOMAIN, message)
+
+
+def mark(message: str) -> str:
+    """Return ``message`` as it is: one that is looked up later, and that the catalogues must have."""
+    return message

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING, TextIO
+
+from matou.cli.language import mark
+from matou.cli.language import text as _
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import Progress, TaskID
+
+PHASES = (mark("repositories"),)
+TAGS = re.compile(r"tags of (?P<repository>.+)")
+
+
+def phase_text(phase: str) -> str:
+    """Return what a phase is called in the user's language."""
+    tags = TAGS.fullmatch(phase)
+    if tags is not None:
+        return _("tags of {repository}").format(**tags.groupdict())
+    return _(phase)
 
 
 @contextlib.contextmanager
@@ -55,7 +70,7 @@ class _Phases:
     def advance(self, phase: str, done: int, total: int | None) -> None:
         """Draw how far a phase is."""
         if phase not in self._tasks:
-            self._tasks[phase] = self._bars.add_task(phase, total=total, rate="")
+            self._tasks[phase] = self._bars.add_task(phase_text(phase), total=total, rate="")
         number = self._tasks[phase]
         task = next(task for task in self._bars.tasks if task.id == number)
         elapsed = task.elapsed or 0.0

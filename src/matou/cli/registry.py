@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from matou.cli.failure import CommandFailed, WrongUsage
+from matou.cli.language import mark
 from matou.cli.language import text as _
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
 
+# What is counted by 'reindex'.
+COUNTED = (mark("repositories"), mark("manifests"), mark("tags"), mark("blobs"), mark("skipped"))
 CONFIGURATION_VARIABLE = "REGISTRY_CONFIGURATION_PATH"
 
 app = typer.Typer(
@@ -50,10 +53,11 @@ def configuration_path(given: Path | None) -> Path:
 
 
 def _load(given: Path | None) -> Configuration:
+    path = configuration_path(given)
     from matou.config.distribution import ConfigurationError, load_configuration
 
     try:
-        return load_configuration(configuration_path(given), os.environ)
+        return load_configuration(path, os.environ)
     except ConfigurationError as error:
         raise CommandFailed(str(error)) from error
 
@@ -105,7 +109,7 @@ def reindex(
         typer.echo(json.dumps(counts))
         return
     for name, count in counts.items():
-        typer.echo(f"{name}: {count}")
+        typer.echo(f"{_(name)}: {count}")
 
 
 @app.command("config-check", help=_("Read a configuration as 'serve' does and say what is wrong with it."))
@@ -116,9 +120,9 @@ def config_check(
     as_json: Annotated[bool, typer.Option("--json", help=_("Print the findings as JSON."))] = False,
 ) -> int:
     """Check a configuration."""
+    path = configuration_path(config)
     from matou.config.distribution import ConfigurationError, load_configuration
 
-    path = configuration_path(config)
     errors: list[str] = []
     warnings: list[str] = []
     try:

@@ -12,8 +12,9 @@ app = typer.Typer(add_completion=False)
 
 @app.command(
     help=_(
-        "Run everything on this machine: portal and registry. Settings come from the environment: MATOU_HOME, "
-        "MATOU_PORTAL_ADDR, MATOU_REGISTRY_ADDR, MATOU_REGISTRY_WORKERS, MATOU_ROOT_PASSWORD."
+        "Run everything on this machine: portal and registry.\n\nSettings come from the environment: MATOU_HOME, "
+        "MATOU_PORTAL_ADDR, MATOU_PORTAL_URL, MATOU_REGISTRY_ADDR, MATOU_REGISTRY_URL, MATOU_REGISTRY_WORKERS, "
+        "MATOU_ROOT_PASSWORD."
     )
 )
 def serve() -> int:

@@ -6,6 +6,8 @@ import http.client
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from matou.cli.language import text as _
+
 if TYPE_CHECKING:
     from matou.config.installation import Installation
 
@@ -21,7 +23,7 @@ def answers(address: str, path: str, *statuses: HTTPStatus) -> bool:
         path: what to ask for.
         statuses: that mean that it works.
     """
-    host, _, port = address.rpartition(":")
+    host, _colon, port = address.rpartition(":")
     host = host.strip("[]")
     connection = http.client.HTTPConnection(ANYWHERE.get(host, host), int(port), timeout=TIMEOUT)
     try:
@@ -50,22 +52,32 @@ def welcome(installation: Installation, new_password: str | None) -> str:
         installation: of this machine.
         new_password: the administrator's, when it was made just now.
     """
-    scheme, _, name = installation.registry_url.partition("://")
+    scheme, _separator, name = installation.registry_url.partition("://")
     plain = " --tls-verify=false" if scheme == "http" else ""
+    path = installation.initial_root_password
     if new_password is not None:
-        password = f"{new_password}  (shown only now; also in {installation.initial_root_password})"
-    elif installation.initial_root_password.exists():
-        password = f"see {installation.initial_root_password}"
+        password = _("{password}  (shown only now; also in {path})").format(password=new_password, path=path)
+    elif path.exists():
+        password = _("see {path}").format(path=path)
     else:
-        password = "as you set it"  # noqa: S105 -- not one
-    return (
-        "\nMatou is running.\n"
-        f"  Portal         {installation.portal_url}/\n"
-        f"  Registry       {installation.registry_url}/v2/\n"
-        f"  Administrator  root\n"
-        f"  Password       {password}\n"
-        f"  Log in         docker login -u root {name}\n"
-        f"                 podman login{plain} -u root {name}\n"
-        f"  State          {installation.home}\n"
-        "Ctrl-C stops it.\n\n"
+        password = _("as you set it")
+    return _(
+        "\n"
+        "Matou is running.\n"
+        "  Portal         {portal}/\n"
+        "  Registry       {registry}/v2/\n"
+        "  Administrator  root\n"
+        "  Password       {password}\n"
+        "  Log in         docker login -u root {name}\n"
+        "                 podman login{plain} -u root {name}\n"
+        "  State          {home}\n"
+        "Ctrl-C stops it.\n"
+        "\n"
+    ).format(
+        portal=installation.portal_url,
+        registry=installation.registry_url,
+        password=password,
+        name=name,
+        plain=plain,
+        home=installation.home,
     )

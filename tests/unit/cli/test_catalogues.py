@@ -1,0 +1,108 @@
+"""The translations are complete, fit their texts, and are compiled."""
+
+from __future__ import annotations
+
+import re
+import string
+
+import polib
+import pytest
+
+from tests.unit.cli import catalogues
+from tests.unit.cli.shell import matou
+
+HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def fields(text: str) -> list[str]:
+    """Return the replacement fields of a text."""
+    return sorted(
+        f"{name}!{conversion}" for _, name, _, conversion in string.Formatter().parse(text) if name is not None
+    )
+
+
+@pytest.fixture(params=sorted(catalogues.LANGUAGES))
+def language(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def catalogue(language: str) -> polib.POFile:
+    return polib.pofile(str(catalogues.po_path(language)))
+
+
+def test_translations_have_the_fields_of_their_texts(catalogue: polib.POFile) -> None:
+    wrong = [entry.msgid for entry in catalogue if fields(entry.msgid) != fields(entry.msgstr)]
+    assert wrong == []
+
+
+def test_translations_begin_and_end_as_their_texts_do(catalogue: polib.POFile) -> None:
+    wrong = [
+        entry.msgid
+        for entry in catalogue
+        if (entry.msgid[0].isspace(), entry.msgid[-1].isspace(), entry.msgid.count("\n"))
+        != (entry.msgstr[0].isspace(), entry.msgstr[-1].isspace(), entry.msgstr.count("\n"))
+    ]
+    assert wrong == []
+
+
+def test_the_compiled_catalogue_is_the_one_that_people_edit(language: str, catalogue: polib.POFile) -> None:
+    assert catalogues.mo_path(language).read_bytes() == catalogues.compiled(catalogue), "run 'make catalogues'"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LANG": "zh_CN.UTF-8"},
+        {"LC_ALL": "zh_CN.UTF-8", "LANG": "C"},
+        {"LC_MESSAGES": "zh_SG.UTF-8"},
+        {"LANGUAGE": "zh_Hans_CN:en", "LANG": "en_US.UTF-8"},
+    ],
+)
+def test_help_is_in_the_language_of_the_environment(variables: dict[str, str]) -> None:
+    done = matou("--help", **variables)
+    assert done.status == 0
+    assert "用法" in done.out
+    assert "Usage" not in done.out
+
+
+@pytest.mark.parametrize(
+    "variables", [{}, {"LANG": "C.UTF-8"}, {"LANG": "fr_FR.UTF-8"}, {"LC_ALL": "C", "LANG": "zh_CN"}]
+)
+def test_help_is_in_english_otherwise(variables: dict[str, str]) -> None:
+    done = matou("--help", **variables)
+    assert done.status == 0
+    assert "Usage: matou" in done.out
+    assert not HAN.search(done.out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("serv",),
+        ("registry",),
+        ("registry", "serv"),
+        ("registry", "config-check", "--strictt"),
+        ("registry", "config-check", "--nothing-like-it"),
+        ("registry", "config-check", "a", "b"),
+        ("registry", "config-check", "--strict=1"),
+        ("registry", "serve"),
+    ],
+    ids=" ".join,
+)
+def test_complaints_are_in_the_language_too(arguments: tuple[str, ...]) -> None:
+    done = matou(*arguments, LANG="zh_CN.UTF-8")
+    assert done.status == 2
+    for line in done.err.splitlines():
+        said = re.sub(r"'[^']*'|“[^”]*”|--[\w-]+", "", line.removeprefix("matou: "))
+        assert HAN.search(said), line
+        assert not re.search(r"[A-Za-z]+ [A-Za-z]+ [A-Za-z]+", said), line
+
+
+def test_no_help_is_cut_off() -> None:
+    for arguments in [(), ("serve",), ("registry",), ("registry", "serve"), ("registry", "reindex"), ("admin",)]:
+        for variables in ({"LANG": "zh_CN.UTF-8"}, {}):
+            done = matou(*arguments, "--help", **variables)
+            assert done.status == 0
+            assert "…" not in done.out
