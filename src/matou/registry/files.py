@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matou.config.distribution import Configuration
+
+
+log = logging.getLogger("matou.registry")
 
 
 class TreeInUse(Exception):  # noqa: N818 -- what is wrong
@@ -58,11 +62,23 @@ def registry_files(configuration: Configuration) -> Iterator[RegistryFiles]:
     """
     if configuration.storage.driver == "filesystem":
         directory = Path(configuration.storage.filesystem.rootdirectory) / "matou"
-        directory.mkdir(parents=True, exist_ok=True)
+        _make_directory(directory)
         yield RegistryFiles(directory)
         return
     with tempfile.TemporaryDirectory(prefix="matou-") as name:
         yield RegistryFiles(Path(name))
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory and its parents so that their names survive a loss of power."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in missing:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class TreeLock:
@@ -79,10 +95,18 @@ class TreeLock:
             return False
         return True
 
-    def share(self) -> None:
-        """Hold the lock together with other servers; waits for one that rebuilds the index."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+    def share(self, reason_to_wait: str) -> None:
+        """Hold the lock together with other servers; waits, and logs why, for a process that holds it alone."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.warning("waiting: %s", reason_to_wait)
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+
+    def release(self) -> None:
+        """Let others have it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release it."""
+        """Release it for good."""
         os.close(self._descriptor)

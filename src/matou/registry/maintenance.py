@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
+from matou.registry.content.names import MAX_REPOSITORY_NAME
 from matou.registry.drivers.base import NotFound
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.index import changes
@@ -158,6 +159,8 @@ async def repositories(driver: Driver, below: str = "") -> AsyncIterator[str]:
         driver: the storage.
         below: name of the directory to begin in; "" for all.
     """
+    if len(below) > MAX_REPOSITORY_NAME:
+        return  # no repository, and symbolic links may go round in circles
     directory = layout.repository(below) if below else layout.REPOSITORIES
     children = await driver.list(directory)
     if below and any(child.startswith("_") for child in children):

@@ -1,23 +1,28 @@
-"""What happens once before workers start: schema, index, leftovers."""
+"""What happens once before workers start: schema, index, leftovers; and the rebuilding of the index."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import random
+import sqlite3
 import time
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs.projector import Projector
+from matou.registry.drivers.base import StorageError, StorageFull
 from matou.registry.drivers.factory import open_driver
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.files import TreeInUse, TreeLock, registry_files
-from matou.registry.index.migrate import upgrade
+from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
-from matou.registry.index.writer import Writer
+from matou.registry.index.replacement import set_aside
+from matou.registry.index.writer import IndexFailed, IndexFull, Writer, is_damage, translated
 from matou.registry.reindex import Reindexer, is_complete
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from matou.config.distribution import Configuration
     from matou.registry.drivers.base import Driver
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from matou.registry.reindex import Summary
 
 LOG_INTERVAL = 5.0  # seconds
+ATTEMPTS = 20  # to get the tree alone, when its index is not complete
 
 log = logging.getLogger("matou.registry")
 
@@ -32,17 +38,27 @@ log = logging.getLogger("matou.registry")
 def prepare(configuration: Configuration, files: RegistryFiles, lock: TreeLock) -> None:
     """Bring a tree into the state that workers expect, and hold its lock shared from then on.
 
-    Migrates the index, builds it when it was never completed, brings links up to date that a killed process left, and
-    deletes temporary files; all that only when no other server runs on the tree, because that one has done it.
+    Migrates the index, builds it when there is none, brings links up to date that a killed process left, and deletes
+    temporary files; all that only when no other server runs on the tree, because that one has done it.
 
     Raises:
-        SchemaError: the index is of a newer version.
-        StorageError: storage or index cannot be read.
+        SchemaError: the index is of a newer version, or of another than the server that runs on the tree.
+        StorageError: storage or index cannot be read or written.
     """
-    if lock.try_exclusive():
-        upgrade(files.index)
-        asyncio.run(_prepare_alone(configuration, files))
-    lock.share()
+    with _as_storage_error():
+        for _ in range(ATTEMPTS):
+            if lock.try_exclusive():
+                asyncio.run(_prepare_alone(configuration, files))
+            lock.share("another process is working on the storage tree alone (it indexes it, or is being started)")
+            # In between the lock was nobody's: somebody may have begun to work on the tree, and been killed.
+            if files.index.exists() and is_complete(files.index):
+                check_current(files.index)
+                return
+            lock.release()
+            time.sleep(random.random())  # noqa: S311 -- so that two servers do not get into each other's way for ever
+    raise StorageError(
+        f"the index {files.index} is missing, and another registry runs on the tree; stop that one, then start this one"
+    )
 
 
 async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> None:
@@ -50,13 +66,37 @@ async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> 
     try:
         if isinstance(driver, FilesystemDriver):
             await driver.sweep_temporary(0)
-        if not is_complete(files.index):
-            summary = await Reindexer(driver, files.index, _log_progress()).run()
-            if summary.repositories or summary.skipped:
-                log.info("indexed the storage tree: %s", describe(summary))
-        await _recover(driver, files)
+        if _is_usable(files):
+            try:
+                await _recover(driver, files)
+            except (StorageFull, IndexFull) as error:
+                log.error("%s; links that were left when the registry was stopped follow later", error)  # noqa: TRY400 -- the cause is known
+            return
+        summary = await Reindexer(driver, files.index, _log_progress()).run()
+        if summary.repositories or summary.skipped:
+            log.info("indexed the storage tree: %s", describe(summary))
     finally:
         await driver.close()
+
+
+def _is_usable(files: RegistryFiles) -> bool:
+    """Migrate the index, if there is one; tell whether it can be used. A damaged one is set aside."""
+    index = files.index
+    if not index.exists():
+        return False
+    try:
+        upgrade(index)
+        return is_complete(index)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        log.error(  # noqa: TRY400 -- the cause is known
+            "the index %s is damaged (%s): it is kept as %s, and a new one is built from storage",
+            index,
+            error,
+            set_aside(index).name,
+        )
+        return False
 
 
 async def _recover(driver: Driver, files: RegistryFiles) -> None:
@@ -93,20 +133,12 @@ def reindex(configuration: Configuration, progress: Callable[[str, int, int | No
 
     Raises:
         TreeInUse: a server runs on the tree.
-        SchemaError: the index is of a newer version.
-        StorageError: storage or index cannot be read.
+        StorageError: storage or index cannot be read or written; the old index is as it was.
     """
-    with registry_files(configuration) as files:
-        lock = TreeLock(files.lock)
-        try:
-            if not lock.try_exclusive():
-                raise TreeInUse(
-                    f"a registry runs on {files.directory.parent}; stop it first, reindex, and start it again"
-                )
-            upgrade(files.index)
-            return asyncio.run(_reindex(configuration, files, progress))
-        finally:
-            lock.close()
+    with _as_storage_error(), registry_files(configuration) as files, contextlib.closing(TreeLock(files.lock)) as lock:
+        if not lock.try_exclusive():
+            raise TreeInUse(f"a registry runs on {files.directory.parent}; stop it first, reindex, and start it again")
+        return asyncio.run(_reindex(configuration, files, progress))
 
 
 async def _reindex(
@@ -114,9 +146,32 @@ async def _reindex(
 ) -> Summary:
     driver = open_driver(configuration)
     try:
+        if files.index.exists():
+            await _recover_old(driver, files)
         return await Reindexer(driver, files.index, progress).run()
     finally:
         await driver.close()
+
+
+async def _recover_old(driver: Driver, files: RegistryFiles) -> None:
+    """Bring links up to date: what the old index knows and storage does not show yet would be lost with it."""
+    try:
+        upgrade(files.index)
+        await _recover(driver, files)
+    except (sqlite3.DatabaseError, IndexFailed, SchemaError) as error:
+        log.warning("reindex: the old index cannot be used, so that all is as storage shows it: %s", error)
+
+
+@contextlib.contextmanager
+def _as_storage_error() -> Iterator[None]:
+    """Turn what the system and SQLite raise into what the callers show to a person."""
+    try:
+        yield
+    except (sqlite3.Error, IndexFull, IndexFailed) as error:
+        failure = translated(error)
+        raise (StorageFull if isinstance(failure, IndexFull) else StorageError)(str(failure)) from error
+    except OSError as error:
+        raise StorageError(f"the registry's own files cannot be used: {error}") from error
 
 
 def describe(summary: Summary) -> str:

@@ -1,28 +1,32 @@
 """Rebuilds the index from the storage tree, which is the archive.
 
 Concurrency: the only process that uses the index meanwhile (an exclusive lock sees to it); reads storage with many
-requests at once. A run that is cut off is begun again: the index says that it is complete only at the end.
+requests at once. The new index takes the place of the old one when it is complete; until then, and when the run is cut
+off, the old one is as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import sqlite3
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.content.manifests import parse_manifest
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.content.names import is_repository_name, is_tag
+from matou.registry.drivers.base import NotFound
 from matou.registry.errors import RegistryError
 from matou.registry.index import changes, queries
 from matou.registry.index.connection import connect
 from matou.registry.index.records import NewManifest
+from matou.registry.index.replacement import replacement
 from matou.registry.maintenance import repositories
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
@@ -42,7 +46,7 @@ class Summary:
     """What was found.
 
     Attributes:
-        skipped: links that are broken or whose content is missing, damaged or not supported; each is in the log.
+        skipped: what is no part of a tree, broken or not supported, or lacks its content; each is in the log.
     """
 
     repositories: int = 0
@@ -57,17 +61,18 @@ class Reindexer:
 
     Args:
         driver: the storage.
-        path: the index, migrated; what it holds is replaced.
+        path: the index, which is replaced.
         progress: called with what is counted, how many are done, and how many there are (None: not known).
     """
 
     def __init__(self, driver: Driver, path: Path, progress: Callable[[str, int, int | None], None]) -> None:
         self._driver = driver
-        self._connection = connect(path, read_only=False)
+        self._path = path
         self._progress = progress
         self._gate = asyncio.Semaphore(CONCURRENCY)
         self._sizes: dict[Digest, int | None] = {}
         self._known: dict[Digest, bool] = {}
+        self._connection: sqlite3.Connection
         self.summary = Summary()
 
     async def run(self) -> Summary:
@@ -75,44 +80,31 @@ class Reindexer:
 
         Raises:
             StorageError: storage cannot be read.
+            sqlite3.Error: the new index cannot be written.
+            OSError: as above.
         """
-        connection = self._connection
-        try:
-            self._begin()
-            names = [name async for name in repositories(self._driver)]
+        names = [name async for name in repositories(self._driver)]
+        with replacement(self._path) as connection:
+            self._connection = connection
             for done, name in enumerate(names):
                 self._progress("repositories", done, len(names))
+                if not is_repository_name(name):
+                    self._skip(f"the directory {layout.repository(name)!r}: it has a name that no repository can have")
+                    continue
                 connection.execute("BEGIN")
-                try:
-                    await self._repository(name)
-                except BaseException:
-                    connection.execute("ROLLBACK")
-                    raise
+                await self._repository(name)
                 connection.execute("COMMIT")
             self._progress("repositories", len(names), len(names))
-            connection.execute("PRAGMA synchronous = FULL")
             changes.put_meta(connection, COMPLETE, "1")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
         return self.summary
 
-    def _begin(self) -> None:
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        changes.put_meta(connection, COMPLETE, "0")
-        for statement in queries.CLEAR:
-            connection.execute(statement)
-        connection.execute("COMMIT")
-        # Nothing is lost in a crash: the run begins again.
-        connection.execute("PRAGMA synchronous = OFF")
-
     async def _repository(self, name: str) -> None:
+        kinds = await self._driver.list(layout.repository(name))
+        if layout.LAYERS not in kinds and layout.MANIFESTS not in kinds:
+            return  # uploads that were never finished
+        self.summary.repositories += 1
         layers = await self._links(layout.layers(name))
         revisions = await self._links(layout.revisions(name))
-        if not layers and not revisions:
-            return
-        self.summary.repositories += 1
         now = changes.now_us()
         connection = self._connection
         connection.execute(queries.ADD_REPOSITORY, {"repository": name, "now": now})
@@ -138,6 +130,9 @@ class Reindexer:
         for done, (tag, digest) in enumerate(zip(tags, targets, strict=True)):
             if done % 1000 == 0:
                 self._progress(f"tags of {name}", done, len(tags))
+            if not is_tag(tag):
+                self._skip(f"the directory {layout.tag_directory(name, tag)!r}: it has a name that no tag can have")
+                continue
             if digest is None or digest not in held:
                 self._skip(f"tag {tag} of {name}: it names {digest or 'nothing'}, which is not in the repository")
                 continue
@@ -176,9 +171,12 @@ class Reindexer:
 
     async def _size(self, digest: Digest) -> int | None:
         try:
-            return (await self._driver.stat(layout.blob_data(digest))).size
+            found = await self._driver.stat(layout.blob_data(digest))
         except NotFound:
             return None
+        # A machine that lost its power may have left a file of a name without content.
+        is_cut_off = found.size == 0 and digest != Digest.of(b"", digest.algorithm)
+        return None if found.is_directory or is_cut_off else found.size
 
     async def _read_manifests(self, digests: Iterable[Digest]) -> None:
         unknown = [digest for digest in digests if digest not in self._known]
@@ -230,12 +228,11 @@ class Reindexer:
 
 
 def is_complete(path: Path) -> bool:
-    """Tell whether an index was built to its end."""
-    connection = connect(path, read_only=True)
-    try:
+    """Tell whether an index was built to its end.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with contextlib.closing(connect(path, read_only=True)) as connection:
         row = connection.execute(queries.META, {"name": COMPLETE}).fetchone()
-    except sqlite3.Error as error:
-        raise StorageError(f"the index {path} cannot be read: {error}") from error
-    finally:
-        connection.close()
     return row is not None and row[0] == "1"

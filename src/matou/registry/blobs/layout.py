@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ROOT = "docker/registry/v2"
 BLOBS = f"{ROOT}/blobs"
 REPOSITORIES = f"{ROOT}/repositories"
+LAYERS, MANIFESTS, UPLOADS = "_layers", "_manifests", "_uploads"  # what a repository's directory has
 
 
 def blob_directory(digest: Digest) -> str:
@@ -34,7 +35,7 @@ def repository(name: str) -> str:
 
 def layers(name: str) -> str:
     """Return the directory of a repository's layer links."""
-    return f"{repository(name)}/_layers"
+    return f"{repository(name)}/{LAYERS}"
 
 
 def layer_directory(name: str, digest: Digest) -> str:
@@ -49,7 +50,7 @@ def layer_link(name: str, digest: Digest) -> str:
 
 def manifests(name: str) -> str:
     """Return the directory that makes a directory a repository."""
-    return f"{repository(name)}/_manifests"
+    return f"{repository(name)}/{MANIFESTS}"
 
 
 def revisions(name: str) -> str:
@@ -89,7 +90,7 @@ def tag_index(name: str, tag: str, digest: Digest) -> str:
 
 def uploads(name: str) -> str:
     """Return the directory of a repository's uploads."""
-    return f"{repository(name)}/_uploads"
+    return f"{repository(name)}/{UPLOADS}"
 
 
 def upload_directory(name: str, upload: str) -> str:

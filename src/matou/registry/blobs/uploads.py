@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Executor
 
-    from matou.registry.drivers.base import Driver
+    from matou.registry.drivers.base import Driver, UploadWriter
 
 BATCH = 1 << 20  # bytes hashed and written at a time
 SMALL_BATCH = 1 << 17  # bytes hashed on the event loop: 80 microseconds
@@ -103,12 +103,12 @@ class Uploads:
         except Conflict as conflict:
             raise await self._out_of_order(state, conflict) from None
         try:
-            pending: asyncio.Future[tuple[None, None]] | None = None
+            pending: asyncio.Task[None] | None = None
             try:
                 async for batch, size in _batches(body):
                     if pending is not None:
                         await pending
-                    pending = asyncio.gather(writer.write(batch), self._update(hasher, batch))
+                    pending = asyncio.create_task(self._store(writer, hasher, batch))
                     appended += size
             finally:
                 if pending is not None:
@@ -214,6 +214,14 @@ class Uploads:
         self._hashers[upload] = (offset, hasher)
         if len(self._hashers) > HASHERS:
             self._hashers.popitem(last=False)
+
+    async def _store(self, writer: UploadWriter, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
+        """Write and hash at once; both have ended when this has, however it does: the writer may be closed then."""
+        hashing = asyncio.create_task(self._update(hasher, batch))
+        try:
+            await writer.write(batch)
+        finally:
+            await hashing
 
     async def _update(self, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
         if hasher is None:

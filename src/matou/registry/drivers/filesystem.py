@@ -9,7 +9,6 @@ upload exclude each other with ``flock``, which a killed process releases. Conte
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import errno
@@ -23,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError, StorageFull
+from matou.registry.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -53,13 +53,14 @@ class FilesystemDriver:
         self._serial = itertools.count()
         self._token = os.urandom(6).hex()
         self._pool = ThreadPoolExecutor(max_workers=maxthreads, thread_name_prefix="storage")
-        os.makedirs(self._temporary, exist_ok=True)
+        self._synced: set[str] = set()  # directories whose own name is durable; few, as content has one of its own
+        _translated(lambda: os.makedirs(self._temporary, exist_ok=True))
 
     def _absolute(self, path: str) -> str:
         return f"{self._root}/{path}"
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _translated, function, *args)
+        return await in_thread(self._pool, _translated, function, *args)
 
     async def get(self, path: str) -> bytes:
         """See ``Driver.get``."""
@@ -93,7 +94,12 @@ class FilesystemDriver:
         """Rename into place, making missing directories; durable means that the names survive a loss of power."""
         changed = _translated(_rename, source, target)
         if durable:
-            await self._run(_sync_directories, changed)
+            # Another process may have made a directory a moment ago, and be no further than that: a directory is only
+            # trusted to be durable once this process has synced it. The deepest belongs to this content alone.
+            parent = os.path.dirname(os.path.dirname(target))
+            above = [path for path in _ancestors(parent, self._root) if path not in self._synced]
+            await self._run(_sync_directories, dict.fromkeys([*changed, parent, *map(os.path.dirname, above)]))
+            self._synced.update(above)
 
     async def flush(self) -> None:
         """See ``Driver.flush``."""
@@ -205,8 +211,11 @@ def _translated(function: Callable[..., T], *args: Any) -> T:
 
 
 def _read_file(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.read()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except IsADirectoryError as error:
+        raise FileNotFoundError(errno.ENOENT, "is a directory", path) from error
 
 
 def _create(path: str) -> int:
@@ -239,6 +248,13 @@ def _rename(source: str, target: str) -> list[str]:
         else:
             break
     return changed
+
+
+def _ancestors(directory: str, root: str) -> Iterator[str]:
+    """Yield a directory and those above it, up to but not including the root."""
+    while len(directory) > len(root):
+        yield directory
+        directory = os.path.dirname(directory)
 
 
 def _make_directories(directory: str) -> list[str]:

@@ -26,7 +26,10 @@ CATALOG_PAGE = """
 # --- blobs --------------------------------------------------------------------------------------------------------
 
 BLOB_SIZE = "SELECT size FROM blobs WHERE digest = :digest"
-ADD_BLOB = "INSERT INTO blobs (digest, size, created) VALUES (:digest, :size, :now) ON CONFLICT (digest) DO NOTHING"
+ADD_BLOB = """
+    INSERT INTO blobs (digest, size, created) VALUES (:digest, :size, :now)
+    ON CONFLICT (digest) DO UPDATE SET size = excluded.size WHERE blobs.size <> excluded.size
+"""
 BLOB_SIZE_IN_REPOSITORY = """
     SELECT b.size FROM repositories AS r
     JOIN repository_blobs AS l ON l.repository_id = r.id AND l.digest = :digest
@@ -115,15 +118,14 @@ DELETE_PROJECTION = "DELETE FROM projections WHERE id = :id"
 
 # --- rebuilding ---------------------------------------------------------------------------------------------------
 
-CLEAR = (
-    "DELETE FROM projections",
-    "DELETE FROM tags",
-    "DELETE FROM repository_manifests",
-    "DELETE FROM manifest_references",
-    "DELETE FROM manifests",
-    "DELETE FROM repository_blobs",
-    "DELETE FROM blobs",
-    "DELETE FROM repositories",
+# SQLite's own: the old index is attached as "old". Ids are never given twice, also after all entries were trimmed.
+CARRY_JOURNAL = (
+    """
+    INSERT INTO journal (id, time, action, repository, digest, tag, media_type, size, actor)
+    SELECT id, time, action, repository, digest, tag, media_type, size, actor FROM old.journal ORDER BY id
+    """,
+    "DELETE FROM sqlite_sequence WHERE name = 'journal'",
+    "INSERT INTO sqlite_sequence (name, seq) SELECT name, seq FROM old.sqlite_sequence WHERE name = 'journal'",
 )
 COUNTS = """
     SELECT (SELECT count(*) FROM repositories), (SELECT count(*) FROM tags), (SELECT count(*) FROM manifests),

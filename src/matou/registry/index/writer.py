@@ -12,13 +12,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import sqlite3
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from matou.registry.index.connection import connect
+from matou.registry.index.connection import BUSY_TIMEOUT, connect
+from matou.registry.threads import in_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+
+log = logging.getLogger("matou.registry")
 
 GROUP = 64  # changes a transaction at most, so that neither the first of them nor the loop waits long
 
@@ -54,6 +58,7 @@ class Writer:
     def __init__(self, path: Path, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._connection = connect(path, read_only=False)
+        self._connection.execute("PRAGMA busy_timeout = 0")  # nothing waits on the loop
         self._lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-commit")
         self._pending: deque[_Change] = deque()
@@ -76,33 +81,37 @@ class Writer:
 
     async def close(self) -> None:
         """Finish the changes that were submitted and close the connection."""
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown()
-        self._connection.close()
-        os.close(self._lock)
+        try:
+            if self._task is not None:
+                await self._task
+        finally:
+            self._thread.shutdown()
+            self._connection.close()
+            os.close(self._lock)
 
     async def _work(self) -> None:
         while self._pending:
             group = [self._pending.popleft() for _ in range(min(GROUP, len(self._pending)))]
-            outcomes = await self._run_group([change.operation for change in group])
-            for change, outcome in zip(group, outcomes, strict=True):
-                if change.future.done():
-                    continue  # the client went away
-                if outcome.error is None:
-                    change.future.set_result(outcome.result)
-                else:
-                    change.future.set_exception(outcome.error)
+            try:
+                outcomes = await self._run_group([change.operation for change in group])
+            except BaseException as error:
+                # Whoever waits must hear of it, whatever it is.
+                _settle(group, [_Outcome(None, IndexFailed(f"the change broke off: {error!r}"))] * len(group))
+                if not isinstance(error, Exception):
+                    raise
+                log.exception("a group of %d changes of the index broke off", len(group))
+            else:
+                _settle(group, outcomes)
 
     async def _run_group(self, operations: list[Callable[[sqlite3.Connection], Any]]) -> list[_Outcome]:
         connection = self._connection
         outcomes: list[_Outcome] = []
         try:
             async with self._exclusive():
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    await self._begin()
                     outcomes = [_run_one(connection, operation) for operation in operations]
-                    await self._loop.run_in_executor(self._thread, connection.execute, "COMMIT")
+                    await in_thread(self._thread, connection.execute, "COMMIT")
                 except BaseException:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
@@ -114,21 +123,47 @@ class Writer:
             ]
         return outcomes
 
+    async def _begin(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            # Not a worker: a person's sqlite3 or a backup, or the first to open the index after a kill.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            await in_thread(self._thread, self._begin_patiently)
+
+    def _begin_patiently(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT * 1000)}")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+
     @contextlib.asynccontextmanager
     async def _exclusive(self) -> AsyncIterator[None]:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await self._loop.run_in_executor(self._thread, fcntl.flock, self._lock, fcntl.LOCK_EX)
-        try:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await in_thread(self._thread, fcntl.flock, self._lock, fcntl.LOCK_EX)
             yield
         finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # also when cancelled while the thread got it
 
 
 class _Outcome(NamedTuple):
     result: Any
     error: Exception | None
+
+
+def _settle(group: list[_Change], outcomes: list[_Outcome]) -> None:
+    for change, outcome in zip(group, outcomes, strict=True):
+        if change.future.done():
+            continue  # the client went away
+        if outcome.error is None:
+            change.future.set_result(outcome.result)
+        else:
+            change.future.set_exception(outcome.error)
 
 
 def _run_one(connection: sqlite3.Connection, operation: Callable[[sqlite3.Connection], Any]) -> _Outcome:
@@ -158,4 +193,13 @@ def translated(error: Exception) -> IndexFull | IndexFailed:
     )
     if no_room:
         return IndexFull("no space left for the index")
+    if is_damage(error):
+        return IndexFailed(
+            f"the index is damaged: {error}; stop the registry, run 'matou registry reindex CONFIG', and start it again"
+        )
     return IndexFailed(f"the index failed: {error}")
+
+
+def is_damage(error: Exception) -> bool:
+    """Tell whether an exception says that the database is no longer one, which only a new one mends."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
