@@ -14,16 +14,15 @@ import multiprocessing
 import os
 import secrets
 import socket
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
-from granian.server.mp import MPServer as Granian
 
 from matou.registry.files import TreeLock, registry_files
 from matou.registry.preparation import prepare
+from matou.registry.processes import Processes
 from matou.registry.worker import Worker
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ BACKLOG = 4096  # connections waiting to be accepted
 CONNECTIONS = 4096  # connections a worker
 DRAIN = 30  # seconds that requests get to end, unless http.draintimeout says otherwise
 HEADER_TIMEOUT = 30_000  # milliseconds that a client gets to send its headers
-STEADY = 10.0  # seconds after which a server that failed is started again rather than given up
 
 
 class StartError(Exception):
@@ -51,7 +49,7 @@ def serve(configuration: Configuration, workers: int) -> int:
         workers: processes; one with the ``inmemory`` driver, whose storage they could not share.
 
     Returns:
-        Exit status: 0 after a signal, 1 when workers kept failing.
+        Exit status: 0 after a signal, 1 when the workers end as soon as they are started.
 
     Raises:
         StartError: the address or the storage cannot be used.
@@ -75,34 +73,27 @@ def serve(configuration: Configuration, workers: int) -> int:
         prepare(configuration, files, lock)
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
         multiprocessing.set_start_method("spawn", force=True)
-        return _keep_serving(configuration, files, address, workers)
+        return _run(configuration, files, address, workers)
 
 
-def _keep_serving(configuration: Configuration, files: RegistryFiles, address: Address, workers: int) -> int:
-    """Run Granian; again when it gave up because workers died quickly, unless they never lived."""
-    while True:
-        started = time.monotonic()
-        server = _server(configuration, address, workers)
-        loader = functools.partial(Worker, configuration, files, os.getpid())
-        status: int | str | None = 0
-        try:
-            server.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type] # RSGI takes objects, too
-        except SystemExit as ended:
-            status = ended.code
-        if not status:
-            log.info("stopped")
-            return 0
-        if time.monotonic() - started < STEADY:
-            log.error("workers end as soon as they are started; see the messages above")
-            return 1
-        log.error("workers died one after the other; starting all of them again")
+def _run(configuration: Configuration, files: RegistryFiles, address: Address, workers: int) -> int:
+    """Keep the workers running until a signal."""
+    server = _server(configuration, address, workers)
+    # Granian raises SystemExit when a worker ended by itself: after Ctrl-C, say, which the terminal sends to all.
+    loader = functools.partial(Worker, configuration, files, os.getpid())
+    with contextlib.suppress(SystemExit):
+        server.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type] # RSGI takes objects, too
+    if server.is_hopeless:
+        return 1
+    log.info("stopped")
+    return 0
 
 
-def _server(configuration: Configuration, address: Address, workers: int) -> Granian:
+def _server(configuration: Configuration, address: Address, workers: int) -> Processes:
     http = configuration.http
     tls = http.tls
     certificate = Path(tls.certificate) if tls.certificate else None
-    return Granian(
+    return Processes(
         "matou.registry.worker:Worker",
         address=address.host,
         port=address.port,
@@ -120,7 +111,6 @@ def _server(configuration: Configuration, address: Address, workers: int) -> Gra
         ssl_protocol_min=_TLS_VERSIONS[tls.minimumtls or "tls1.2"],
         ssl_ca=Path(tls.clientcas[0]) if tls.clientcas else None,
         ssl_client_verify=bool(tls.clientcas),
-        respawn_failed_workers=True,
         workers_kill_timeout=max(1, round(http.draintimeout or DRAIN)),
         process_name="matou registry",
     )
