@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from matou.registry.blobs import layout
+from matou.registry.blobs.uploads import Uploads
 from matou.registry.content.digest import Digest
 from matou.registry.content.manifests import parse_manifest
 from matou.registry.content.names import is_repository_name, is_tag
@@ -39,6 +42,13 @@ log = logging.getLogger("matou.registry")
 
 COMPLETE = "complete"  # name in ``meta`` that says that the index has all that storage has
 CONCURRENCY = 32  # requests to storage at once
+
+
+class Absent(Enum):
+    """Why a link names nothing."""
+
+    MISSING = "missing"
+    BROKEN = "broken"
 
 
 @dataclass(slots=True)
@@ -103,8 +113,8 @@ class Reindexer:
         if layout.LAYERS not in kinds and layout.MANIFESTS not in kinds:
             return  # uploads that were never finished
         self.summary.repositories += 1
-        layers = await self._links(layout.layers(name))
-        revisions = await self._links(layout.revisions(name))
+        layers = await self._links(name, layout.layers(name))
+        revisions = await self._links(name, layout.revisions(name))
         now = changes.now_us()
         connection = self._connection
         connection.execute(queries.ADD_REPOSITORY, {"repository": name, "now": now})
@@ -133,33 +143,65 @@ class Reindexer:
             if not is_tag(tag):
                 self._skip(f"the directory {layout.tag_directory(name, tag)!r}: it has a name that no tag can have")
                 continue
-            if digest is None or digest not in held:
-                self._skip(f"tag {tag} of {name}: it names {digest or 'nothing'}, which is not in the repository")
+            if isinstance(digest, Absent):
+                self._skip(f"tag {tag} of {name}: its link is {digest.value}")
+                continue
+            if digest not in held:
+                self._skip(f"tag {tag} of {name}: it names {digest}, which is not in the repository")
                 continue
             self._connection.execute(queries.PUT_TAG, values | {"tag": tag, "digest": digest})
             self.summary.tags += 1
 
-    async def _links(self, directory: str) -> list[Digest]:
+    async def _links(self, name: str, directory: str) -> list[Digest]:
         """Return the digests below a directory of links that are links indeed."""
         found: list[Digest] = []
         for algorithm in await self._driver.list(directory):
             names = await self._driver.list(f"{directory}/{algorithm}")
-            expected = [f"{algorithm}:{name}" for name in names]
-            links = [f"{directory}/{algorithm}/{name}/link" for name in names]
-            targets = await self._each(links, self._link)
-            for text, target in zip(expected, targets, strict=True):
-                if target is None or target != text:
-                    self._skip(f"{directory}: the link of {text} is missing or broken")
-                else:
-                    found.append(target)
+            targets = await self._each([f"{directory}/{algorithm}/{name}/link" for name in names], self._link)
+            for hexadecimal, target in zip(names, targets, strict=True):
+                if target is Absent.MISSING:
+                    continue  # Distribution deletes the link and leaves its directory
+                digest = _digest(f"{algorithm}:{hexadecimal}")
+                if digest is None or target is Absent.BROKEN:
+                    self._skip(f"{directory}/{algorithm}/{hexadecimal}: the link is broken")
+                elif digest == target or await self._dereference(name, digest, target):
+                    found.append(digest)
         return found
 
-    async def _link(self, path: str) -> Digest | None:
+    async def _link(self, path: str) -> Digest | Absent:
         try:
             content = await self._driver.get(path)
-            return Digest.parse(content.decode("ascii").strip())
-        except (NotFound, RegistryError, UnicodeDecodeError):
-            return None
+        except NotFound:
+            return Absent.MISSING
+        return _digest(content.decode("ascii", errors="replace").strip()) or Absent.BROKEN
+
+    async def _dereference(self, name: str, digest: Digest, target: Digest) -> bool:
+        """Store a blob under the digest that a link bears; tell whether it is there.
+
+        Distribution stores a blob that was pushed by its sha512 digest under the sha256 one, which the link names.
+        """
+        if digest.algorithm == target.algorithm:
+            self._skip(f"the link of {digest} in {name}: it names {target}")
+            return False
+        if await self._size(digest) is not None:
+            return True
+        try:
+            await self._copy(name, target, digest)
+        except NotFound:
+            self._skip(f"blob {digest} of {name}: the content of {target}, which it is stored as, is missing")
+            return False
+        except RegistryError as error:
+            self._skip(f"blob {digest} of {name}, stored as {target}: {error}")
+            return False
+        return True
+
+    async def _copy(self, name: str, source: Digest, digest: Digest) -> None:
+        content = layout.blob_data(source)
+        size = (await self._driver.stat(content)).size
+        with ThreadPoolExecutor(1) as executor:
+            uploads = Uploads(self._driver, executor)
+            state = await uploads.append(await uploads.begin(name, ""), self._driver.read(content, 0, size), size)
+            await uploads.finish(state, digest, is_stored=False)
 
     async def _read_sizes(self, digests: Iterable[Digest]) -> None:
         unknown = [digest for digest in digests if digest not in self._sizes]
@@ -225,6 +267,13 @@ class Reindexer:
     def _skip(self, reason: str) -> None:
         self.summary.skipped += 1
         log.warning("reindex: skipped %s", reason)
+
+
+def _digest(text: str) -> Digest | None:
+    try:
+        return Digest.parse(text)
+    except RegistryError:
+        return None
 
 
 def is_complete(path: Path) -> bool:
