@@ -106,9 +106,7 @@ def _artifacts(hub: Hub, prefix: str) -> list[str]:
         config.descriptor(SBOM), layers, artifactType=SBOM, subject=plain.descriptor(), annotations={"a": "码头"}
     )
     hub.push(name, bill)
-    untyped_index = document(
-        {"schemaVersion": 2, "manifests": [plain.descriptor()]}, OCI_INDEX
-    )
+    untyped_index = document({"schemaVersion": 2, "manifests": [plain.descriptor()]}, OCI_INDEX)
     hub.push(name, untyped_index, "untyped-index")
     blobs = (config, empty, large, strong)
     return [

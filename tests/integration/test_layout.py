@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from tests.integration.hub import Hub
 from tests.integration.population import Population, populate
 from tests.servers.docker_registry import running_docker_registry
