@@ -1,0 +1,153 @@
+"""``matou registry serve`` as an administrator starts it: a config.yml, a port, a signal at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import yaml
+
+from tests.servers.matou_serve import MATOU, descendants, is_zombie
+from tests.servers.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
+
+
+class MatouRegistry:
+    """A registry that can be started and ended again and again.
+
+    Args:
+        folder: of its tree, configuration and log.
+        sections: of config.yml; what is missing in them is added.
+        workers: processes.
+    """
+
+    def __init__(self, folder: Path, sections: dict[str, Any] | None = None, workers: int = 2) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.workers = workers
+        self.tree = folder / "tree"
+        self.log = folder / "log"
+        self.sections = sections or {}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}"
+
+    @property
+    def prefix(self) -> str:
+        """What comes before ``/v2``."""
+        return str(self.sections.get("http", {}).get("prefix", "")).rstrip("/")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "config.yml"
+        configuration.write_text(yaml.safe_dump(self._document()))
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))
+        } | {"MATOU_REGISTRY_WORKERS": str(self.workers), "PYTHONUNBUFFERED": "1"}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [MATOU, "registry", "serve", configuration],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self._wait_until_it_answers()
+
+    def _document(self) -> dict[str, Any]:
+        document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}} | self.sections
+        storage = dict(document["storage"])
+        if "inmemory" not in storage:
+            storage["filesystem"] = {"rootdirectory": str(self.tree)}
+        storage.setdefault("delete", {"enabled": True})
+        http = {"addr": self.address, "secret": "of-the-tests"} | document["http"]
+        return document | {"storage": storage, "http": http}
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            assert self.process is not None
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.tail()}"
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/", timeout=5, trust_env=False).is_success:
+                    return
+            assert time.monotonic() < deadline, f"no answer in {START_SECONDS} s:\n{self.tail()}"
+            time.sleep(0.05)
+
+    def tail(self) -> str:
+        """Return the end of its log."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def tracebacks(self) -> list[str]:
+        """Return what its log has of errors that nobody foresaw."""
+        text = self.log.read_text(errors="replace")
+        return [text[found.start() : found.start() + 3000] for found in re.finditer("Traceback|panicked at", text)]
+
+    def worker_pids(self) -> list[int]:
+        """Return the ids of its processes that answer requests."""
+        assert self.process is not None
+        return [pid for pid in descendants(self.process.pid) if _has_threads(pid)]
+
+    def memory(self) -> int:
+        """Return the resident bytes of all its workers."""
+        return sum(_resident(pid) for pid in self.worker_pids())
+
+    def stop(self) -> int:
+        """End it as a person does; return its exit status."""
+        if self.process is None:
+            return 0
+        process, self.process = self.process, None
+        pids = [process.pid, *descendants(process.pid)]
+        process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.wait()
+            raise
+
+
+def _has_threads(pid: int) -> bool:
+    # multiprocessing's resource tracker has one.
+    try:
+        return not is_zombie(pid) and len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
+
+
+def _resident(pid: int) -> int:
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+@contextlib.contextmanager
+def running_registry(folder: Path, sections: dict[str, Any] | None = None, workers: int = 2) -> Iterator[MatouRegistry]:
+    """Yield a running registry; end it afterwards."""
+    registry = MatouRegistry(folder, sections, workers)
+    try:
+        registry.start()
+        yield registry
+    finally:
+        registry.stop()
