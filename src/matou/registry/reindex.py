@@ -250,6 +250,7 @@ class Reindexer:
             subject=manifest.subject,
             annotations=manifest.annotations,
             blobs=manifest.blob_references,
+            required_blobs=(),
             children=manifest.child_references,
             required_children=(),
         )

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS
+
 MAC_SIZE = hashlib.sha256().digest_size
 LIMIT = 8192  # characters; ours have a few hundred
 
@@ -35,18 +37,20 @@ class UploadState:
         uuid: of the upload.
         offset: bytes that it has.
         started_at: RFC 3339, UTC.
-        sha256: hexadecimal digest of those bytes, or "" when it is not known.
-        boot: the boot of the machine in which ``sha256`` was computed: after a crash storage may have other bytes.
+        digest: hexadecimal digest of those bytes, or "" when it is not known.
+        boot: the boot of the machine in which ``digest`` was computed: after a crash storage may have other bytes.
         subject: who began it.
+        algorithm: of ``digest``, and of the digest that the blob is expected to get.
     """
 
     repository: str
     uuid: str
     offset: int
     started_at: str
-    sha256: str = ""
+    digest: str = ""
     boot: str = ""
     subject: str = ""
+    algorithm: str = DEFAULT_ALGORITHM
 
 
 _FIELDS = {
@@ -54,9 +58,10 @@ _FIELDS = {
     "uuid": "UUID",
     "offset": "Offset",
     "started_at": "StartedAt",
-    "sha256": "SHA256",
+    "digest": "Digest",
     "boot": "Boot",
     "subject": "Subject",
+    "algorithm": "Algorithm",
 }
 
 
@@ -119,4 +124,6 @@ def _from_document(document: Any) -> UploadState:
         raise InvalidState("the _state parameter holds a value of a wrong type")
     if not values["repository"] or not values["uuid"]:
         raise InvalidState("the _state parameter names no upload")
+    if values["algorithm"] not in HEX_LENGTHS:
+        raise InvalidState("the _state parameter names a digest algorithm that is not supported")
     return UploadState(offset=offset, **values)

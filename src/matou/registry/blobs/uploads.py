@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.blobs import layout
 from matou.registry.blobs.upload_state import UploadState, boot_id
-from matou.registry.content.digest import Digest
+from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest
 from matou.registry.drivers.base import Conflict, NotFound
 from matou.registry.errors import RegistryError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BATCH = 1 << 20  # bytes hashed and written at a time
 SMALL_BATCH = 1 << 17  # bytes hashed on the event loop: 80 microseconds
 SMALL = 1 << 20  # bytes; a blob up to here that comes in one request needs no upload file
+STALLED = 900.0  # seconds for a batch: a client that went away without a word must not keep the upload locked
 HASHERS = 512  # uploads whose running hash a worker remembers
 
 
@@ -57,17 +58,20 @@ class Uploads:
         self._driver = driver
         self._executor = executor
         self._boot = boot_id()
-        self._hashers: OrderedDict[str, tuple[int, Hasher]] = OrderedDict()
+        self._hashers: OrderedDict[tuple[str, str], tuple[int, Hasher]] = OrderedDict()
 
-    async def begin(self, repository: str, subject: str) -> UploadState:
+    async def begin(self, repository: str, subject: str, algorithm: str = DEFAULT_ALGORITHM) -> UploadState:
         """Begin an upload.
 
         Args:
             repository: name.
             subject: who begins it.
+            algorithm: of the digest that the blob is expected to get; the bytes are hashed by it as they come in.
         """
         started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        state = UploadState(repository, str(uuid.uuid4()), 0, started_at, boot=self._boot, subject=subject)
+        state = UploadState(
+            repository, str(uuid.uuid4()), 0, started_at, boot=self._boot, subject=subject, algorithm=algorithm
+        )
         await self._driver.put(layout.upload_started_at(repository, state.uuid), started_at.encode(), durable=False)
         return state
 
@@ -91,7 +95,8 @@ class Uploads:
             expected: how many there must be, when that was announced.
 
         Raises:
-            RegistryError: BLOB_UPLOAD_UNKNOWN, RANGE_INVALID (another request was faster) or SIZE_INVALID.
+            RegistryError: BLOB_UPLOAD_UNKNOWN, RANGE_INVALID (another request was faster), SIZE_INVALID, or
+                BLOB_UPLOAD_INVALID when the client fell silent.
             StorageFull: no room; the upload is as it was before.
         """
         hasher = self._take_hasher(state)
@@ -118,7 +123,7 @@ class Uploads:
         offset = state.offset + appended
         digest = ""
         if hasher is not None:
-            self._keep_hasher(state.uuid, offset, hasher)
+            self._keep_hasher(state, offset, hasher)
             digest = hasher.hexdigest()
         if expected is not None and appended != expected:
             raise RegistryError(
@@ -126,7 +131,7 @@ class Uploads:
                 detail=f"{appended} bytes came in, but Content-Length announced {expected}; ask for the upload's state "
                 "with GET and go on from there",
             )
-        return replace(state, offset=offset, sha256=digest, boot=self._boot)
+        return replace(state, offset=offset, digest=digest, boot=self._boot)
 
     async def finish(self, state: UploadState, digest: Digest, *, is_stored: bool) -> None:
         """Verify an upload and make it a blob.
@@ -147,10 +152,10 @@ class Uploads:
                 "DIGEST_INVALID",
                 detail={"digest": digest, "actual": f"{digest.algorithm}:{actual}", "size": state.offset},
             )
-        self._hashers.pop(state.uuid, None)
         if is_stored:
             await self.delete(state)
             return
+        self._forget_hashers(state.uuid)
         try:
             if state.offset == 0:
                 await (await self._driver.upload_open(data, 0)).close()  # an empty blob is a file, too
@@ -161,8 +166,8 @@ class Uploads:
             raise await self._out_of_order(state, conflict) from None
 
     async def delete(self, state: UploadState) -> None:
-        """Delete an upload whose content is stored already."""
-        await self._driver.delete(layout.upload_directory(state.repository, state.uuid))
+        """Delete an upload whose content is stored already or not wanted."""
+        await self._forget(state.repository, state.uuid)
 
     async def put_small(self, content: bytes, digest: Digest, *, is_stored: bool) -> None:
         """Store a blob that came whole in one request of at most ``SMALL`` bytes.
@@ -183,13 +188,20 @@ class Uploads:
             RegistryError: BLOB_UPLOAD_UNKNOWN.
         """
         await self.size(repository, upload)
-        self._hashers.pop(upload, None)
+        await self._forget(repository, upload)
+
+    async def _forget(self, repository: str, upload: str) -> None:
+        self._forget_hashers(upload)
         await self._driver.delete(layout.upload_directory(repository, upload))
 
+    def _forget_hashers(self, upload: str) -> None:
+        for algorithm in HEX_LENGTHS:
+            self._hashers.pop((upload, algorithm), None)
+
     async def _digest(self, state: UploadState, algorithm: str) -> str:
-        if algorithm == "sha256":
-            if state.sha256 and state.boot == self._boot:
-                return state.sha256
+        if algorithm == state.algorithm:
+            if state.digest and state.boot == self._boot:
+                return state.digest
             running = self._take_hasher(state)
             if running is not None:
                 return running.hexdigest()
@@ -206,12 +218,12 @@ class Uploads:
 
     def _take_hasher(self, state: UploadState) -> Hasher | None:
         if state.offset == 0:
-            return hashlib.sha256()
-        offset, hasher = self._hashers.pop(state.uuid, (-1, None))
+            return hashlib.new(state.algorithm)
+        offset, hasher = self._hashers.pop((state.uuid, state.algorithm), (-1, None))
         return hasher if offset == state.offset else None
 
-    def _keep_hasher(self, upload: str, offset: int, hasher: Hasher) -> None:
-        self._hashers[upload] = (offset, hasher)
+    def _keep_hasher(self, state: UploadState, offset: int, hasher: Hasher) -> None:
+        self._hashers[state.uuid, state.algorithm] = (offset, hasher)
         if len(self._hashers) > HASHERS:
             self._hashers.popitem(last=False)
 
@@ -252,14 +264,31 @@ def _unknown(upload: str) -> RegistryError:
 
 
 async def _batches(body: AsyncIterator[bytes]) -> AsyncIterator[tuple[list[bytes], int]]:
+    more = True
+    while more:
+        batch, size, more = await _batch(body)
+        if batch:
+            yield batch, size
+
+
+async def _batch(body: AsyncIterator[bytes]) -> tuple[list[bytes], int, bool]:
+    """Return the next pieces, their size, and whether there may be more."""
     batch: list[bytes] = []
     size = 0
-    async for piece in body:
-        if piece:
-            batch.append(piece)
-            size += len(piece)
-        if size >= BATCH:
-            yield batch, size
-            batch, size = [], 0
-    if batch:
-        yield batch, size
+    try:
+        async with asyncio.timeout(STALLED):
+            async for piece in body:
+                if piece:
+                    batch.append(piece)
+                    size += len(piece)
+                if size >= BATCH:
+                    return batch, size, True
+    except TimeoutError:
+        raise RegistryError(
+            "BLOB_UPLOAD_INVALID",
+            "the upload stalled",
+            detail=f"less than {BATCH} bytes came in within {STALLED:.0f} seconds; ask for the upload's state with GET "
+            "and go on from there",
+            status=408,
+        ) from None
+    return batch, size, False

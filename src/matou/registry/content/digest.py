@@ -11,6 +11,9 @@ import re
 from matou.registry.errors import RegistryError
 
 HEX_LENGTHS = {"sha256": 64, "sha512": 128}
+DEFAULT_ALGORITHM = "sha256"
+
+UNSUPPORTED_ALGORITHM = f"the algorithm is not supported; expected one of {', '.join(HEX_LENGTHS)}"
 
 _HEX = re.compile(r"[0-9a-f]+")
 _GRAMMAR = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]+")
@@ -45,12 +48,12 @@ class Digest(str):
         if not colon or not _GRAMMAR.fullmatch(text):
             reason = "expected <algorithm>:<hexadecimal>"
         elif length is None:
-            reason = f"the algorithm is not supported; expected one of {', '.join(HEX_LENGTHS)}"
+            reason = UNSUPPORTED_ALGORITHM
         else:
             reason = f"expected {length} lower-case hexadecimal digits after {algorithm}:"
         raise RegistryError("DIGEST_INVALID", "digest parsing failed", detail={"digest": text[:256], "reason": reason})
 
     @classmethod
-    def of(cls, content: bytes, algorithm: str = "sha256") -> Digest:
+    def of(cls, content: bytes, algorithm: str = DEFAULT_ALGORITHM) -> Digest:
         """Return the digest of content."""
         return cls(f"{algorithm}:{hashlib.new(algorithm, content, usedforsecurity=True).hexdigest()}")

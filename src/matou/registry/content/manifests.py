@@ -6,6 +6,7 @@ Source: OCI Image Specification 1.1, "Image Manifest", "Image Index"; Docker Ima
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 64  # of nesting; real manifests have about six levels
 MAX_DESCRIPTORS = 20_000
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,8 @@ class Descriptor:
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the content lies elsewhere and need not be in the registry."""
-        return self.media_type in mediatypes.FOREIGN_LAYERS
+        """Whether the content lies elsewhere and need not be in the registry, though it may be."""
+        return bool(self.urls) and self.media_type in mediatypes.FOREIGN_LAYERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,17 @@ class Manifest:
 
     @property
     def blob_references(self) -> tuple[Digest, ...]:
-        """Digests of the blobs that the repository must hold, each once."""
-        descriptors = (*((self.config,) if self.config else ()), *self.layers)
-        return tuple(dict.fromkeys(each.digest for each in descriptors if not each.is_foreign))
+        """Digests of the config and the layers, each once: what must not be collected while the manifest is there."""
+        return tuple(dict.fromkeys(each.digest for each in self._blobs))
+
+    @property
+    def required_blobs(self) -> tuple[Digest, ...]:
+        """Those of ``blob_references`` that the repository must hold: layers that lie elsewhere it need not."""
+        return tuple(dict.fromkeys(each.digest for each in self._blobs if not each.is_foreign))
+
+    @property
+    def _blobs(self) -> tuple[Descriptor, ...]:
+        return (*((self.config,) if self.config else ()), *self.layers)
 
     @property
     def child_references(self) -> tuple[Digest, ...]:
@@ -77,12 +88,13 @@ def parse_manifest(content: bytes, content_type: str | None) -> Manifest:
 
     Args:
         content: as it came in or as it is stored.
-        content_type: the request's ``Content-Type``; None for stored content, whose type is in it or follows from it.
+        content_type: the request's ``Content-Type``; None for content that this or another registry has stored, whose
+            type is in it or follows from it, and which is not held to what we ask of a push.
 
     Raises:
         RegistryError: MANIFEST_INVALID; its detail says what is wrong and where.
     """
-    document = _load(content)
+    document = _load(content, unique_names=content_type is not None)
     media_type = _media_type(document, content_type)
     if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):  # noqa: PLR2004 -- the specification's
         raise _invalid("schemaVersion must be 2", "schemaVersion")
@@ -113,13 +125,21 @@ def parse_manifest(content: bytes, content_type: str | None) -> Manifest:
     )
 
 
-def _load(content: bytes) -> dict[str, Any]:
+def _load(content: bytes, *, unique_names: bool) -> dict[str, Any]:
     if not content:
         raise _invalid("the manifest is empty", "")
     try:
-        document = json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        # Decoded here: given bytes, the parser would take UTF-16 and UTF-32, too (RFC 8259 section 8.1 does not).
+        text = content.decode()
+        document = json.loads(
+            text, object_pairs_hook=_unique if unique_names else None, parse_constant=_refuse_constant
+        )
+        if _SURROGATE.search(text):
+            json.dumps(document, ensure_ascii=False).encode()
     except RecursionError:
         raise _invalid(f"nested more than {MAX_DEPTH} levels deep", "") from None
+    except UnicodeEncodeError:
+        raise _invalid("a string has half of a surrogate pair, which is no character", "") from None
     except ValueError as error:
         raise _invalid(f"not JSON: {error}", "") from None
     if not isinstance(document, dict):
@@ -192,9 +212,11 @@ def _refuse_fields(document: dict[str, Any], media_type: str, names: tuple[str, 
 
 
 def _descriptors(document: dict[str, Any], name: str) -> tuple[Descriptor, ...]:
+    if name not in document and name != "layers":
+        raise _invalid(f"the manifest has no {name}", name)
     items = document.get(name)
-    if items is None and name == "layers":
-        items = []
+    if items is None:
+        items = []  # null is how Go writes an empty list
     if not isinstance(items, list):
         raise _invalid(f"{name} must be a list", name)
     if len(items) > MAX_DESCRIPTORS:

@@ -10,6 +10,7 @@ import re
 from matou.registry.errors import RegistryError
 
 MAX_REPOSITORY_NAME = 255  # characters
+TAG_GRAMMAR = "expected 1 to 128 of A-Z a-z 0-9 _ . -, and neither . nor - first"
 
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _REPOSITORY = re.compile(rf"{_COMPONENT.pattern}(?:/{_COMPONENT.pattern})*")
@@ -69,5 +70,4 @@ def check_tag(text: str) -> str:
     """
     if is_tag(text):
         return text
-    reason = "expected 1 to 128 of A-Z a-z 0-9 _ . -, and neither . nor - first"
-    raise RegistryError("TAG_INVALID", "invalid tag name", detail={"tag": text[:256], "reason": reason})
+    raise RegistryError("TAG_INVALID", "invalid tag name", detail={"tag": text[:256], "reason": TAG_GRAMMAR})

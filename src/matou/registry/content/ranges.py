@@ -6,39 +6,46 @@ import re
 
 from matou.registry.errors import RegistryError
 
-_RANGE = re.compile(r"bytes=\s*([0-9]{0,19})-([0-9]{0,19})\s*", re.IGNORECASE)
+_UNIT = re.compile(r"bytes=", re.IGNORECASE)
+_RANGE = re.compile(r"\s*([0-9]{0,40})-([0-9]{0,40})\s*")
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?([0-9]{1,19})-([0-9]{1,19})(?:/(?:[0-9]{1,19}|\*))?")
 
 
 def parse_range(text: str, size: int) -> tuple[int, int] | None:
     """Return the first byte and the byte after the last of a ``Range`` header.
 
-    None means that the header is to be ignored: it is malformed, of another unit, or of several ranges.
+    None means that the header is to be ignored: it is of another unit or of several ranges, or there are no bytes at
+    all (some clients add a range to every request).
 
     Args:
         text: the header.
         size: bytes of the whole.
 
     Raises:
-        RegistryError: RANGE_INVALID when no byte of the range exists.
+        RegistryError: RANGE_INVALID when the range is malformed or no byte of it exists.
     """
-    found = _RANGE.fullmatch(text)
-    if found is None or not (found[1] or found[2]):
+    unit = _UNIT.match(text)
+    if unit is None or size == 0 or "," in text:
         return None
+    found = _RANGE.fullmatch(text, unit.end())
+    if found is None or not (found[1] or found[2]):
+        raise _unsatisfiable(text, size, "expected bytes=<first>-<last>, bytes=<first>- or bytes=-<count>")
     if not found[1]:
         start, end = max(size - int(found[2]), 0), size
     else:
         start = int(found[1])
         end = min(int(found[2]) + 1, size) if found[2] else size
-        if found[2] and int(found[2]) < start:
-            return None
     if start >= end:
-        raise RegistryError(
-            "RANGE_INVALID",
-            detail={"range": text[:100], "size": size},
-            headers=(("content-range", f"bytes */{size}"), ("accept-ranges", "bytes")),
-        )
+        raise _unsatisfiable(text, size, "no byte of it exists")
     return start, end
+
+
+def _unsatisfiable(text: str, size: int, reason: str) -> RegistryError:
+    return RegistryError(
+        "RANGE_INVALID",
+        detail={"range": text[:100], "size": size, "reason": reason},
+        headers=(("content-range", f"bytes */{size}"), ("accept-ranges", "bytes")),
+    )
 
 
 def parse_content_range(text: str) -> tuple[int, int]:

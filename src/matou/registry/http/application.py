@@ -15,6 +15,7 @@ from matou.registry.http.lists import Catalog, Referrers, Tags
 from matou.registry.http.manifest_cache import ManifestCache
 from matou.registry.http.manifests import Manifests, TagReferences
 from matou.registry.http.message import Response, error_response, json_response
+from matou.registry.http.methods import MethodRules
 from matou.registry.http.routes import BASE, CATALOG, UPLOAD, match
 from matou.registry.http.uploads import BlobCommit, Upload, Uploads, pull_source
 from matou.registry.index.writer import IndexFailed, IndexFull
@@ -31,11 +32,21 @@ API_VERSION = ("docker-distribution-api-version", "registry/2.0")
 
 
 class Base:
-    """``GET /v2/``."""
+    """``GET /v2/``.
+
+    Of the headers by which GitLab knows its own registry only the list of features is sent, and in it what exists. Its
+    version header would say that ``/gitlab/v1/`` is here, too.
+
+    Args:
+        tag_delete: whether tags can be deleted.
+    """
+
+    def __init__(self, *, tag_delete: bool) -> None:
+        self._headers: Headers = [("gitlab-container-registry-features", "tag_delete")] if tag_delete else []
 
     async def get(self, _request: Request, _repository: str, _reference: str, _identity: Identity) -> Response:
         """Say that this is a registry."""
-        return json_response({})
+        return json_response({}, headers=self._headers)
 
 
 class Application:
@@ -50,12 +61,13 @@ class Application:
         self.context = context
         self.common = common
         self.cache = ManifestCache(context.reader, common)
+        self._rules = MethodRules.from_configuration(context.configuration)
         self._prefix = context.configuration.http.prefix.rstrip("/")
         commit = BlobCommit(context)
         manifests = Manifests(context, self.cache)
         self._upload = Upload(context, commit)
         self._handlers: dict[str, Any] = {
-            "base": Base(),
+            "base": Base(tag_delete=self._rules.deletes_content),
             "catalog": Catalog(context),
             "tags": Tags(context),
             "tag_reference": TagReferences(manifests),
@@ -115,16 +127,18 @@ class Application:
         if found.repository:
             check_repository_name(found.repository)
         if request.method == "OPTIONS":
-            await self._authorize(request, found, ("pull",) if found.repository else ())
-            return Response(200, [("allow", route.allow)])
+            # What the registry can do is no secret of the repository: GitLab asks with a token for nothing.
+            await self._identify(request, (), expired_ok=False)
+            return Response(200, [("allow", self._rules.allow(route))])
         actions = route.methods.get(request.method)
         if actions is None:
             raise RegistryError(
                 "UNSUPPORTED",
-                detail=f"{request.method} is not among {route.allow} here",
-                headers=(("allow", route.allow),),
+                detail=f"{request.method[:32]} is not among {', '.join(sorted(route.methods))} here",
+                headers=(("allow", self._rules.allow(route)),),
             )
         identity = await self._authorize(request, found, actions)
+        self._rules.check(route, request.method)
         method = "get" if request.method == "HEAD" else request.method.lower()
         handler = getattr(self._handlers[route.name], method)
         response: AnyResponse = await handler(request, found.repository, found.reference, identity)

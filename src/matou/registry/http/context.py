@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.registry.auth.base import Access
-from matou.registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The parts of a worker, made by ``application.open_application``."""
+    """The parts of a worker."""
 
     configuration: Configuration
     driver: Driver
@@ -33,33 +32,6 @@ class Context:
     states: StateCodec
     urls: Urls
     authenticator: Authenticator
-
-    def check_writable(self) -> None:
-        """Refuse writes in maintenance.
-
-        Raises:
-            RegistryError: UNSUPPORTED.
-        """
-        if self.configuration.storage.maintenance.readonly.enabled:
-            raise RegistryError(
-                "UNSUPPORTED",
-                "the registry is in maintenance and read-only",
-                detail="pulls work; push and delete again when the maintenance is over "
-                "(storage.maintenance.readonly.enabled)",
-            )
-
-    def check_deletable(self) -> None:
-        """Refuse deletes unless they are switched on.
-
-        Raises:
-            RegistryError: UNSUPPORTED.
-        """
-        self.check_writable()
-        if not self.configuration.storage.delete.enabled:
-            raise RegistryError(
-                "UNSUPPORTED",
-                detail="deleting is switched off; the administrator switches it on with storage.delete.enabled: true",
-            )
 
 
 def repository_access(repository: str, actions: tuple[str, ...]) -> tuple[Access, ...]:

@@ -39,7 +39,8 @@ class Tags:
         if tags is None:
             raise RegistryError("NAME_UNKNOWN", detail={"name": repository})
         page = tags[:limit]
-        return json_response({"name": repository, "tags": page}, headers=_link(request, page, tags, limit))
+        headers = _link(request, page[-1], limit) if page and len(tags) > limit else []
+        return json_response({"name": repository, "tags": page}, headers=headers)
 
 
 class Catalog:
@@ -59,7 +60,8 @@ class Catalog:
         limit = min(CATALOG_PAGE, most) if asked is None else asked
         names = self._context.reader.catalog(request.parameter("last") or "", limit + 1)
         page = names[:limit]
-        return json_response({"repositories": page}, headers=_link(request, page, names, limit))
+        headers = _link(request, page[-1], limit) if page and len(names) > limit else []
+        return json_response({"repositories": page}, headers=headers)
 
 
 class Referrers:
@@ -75,9 +77,8 @@ class Referrers:
         limit = REFERRERS_PAGE if not asked else min(asked, REFERRERS_PAGE)
         artifact_type = request.parameter("artifactType") or None
         last = request.parameter("last") or ""
-        found = self._context.reader.referrers(repository, digest, artifact_type, last, limit + 1)
-        page = found[:limit]
-        headers = _link(request, [referrer.digest for referrer in page], found, limit)
+        page, more = self._context.reader.referrers(repository, digest, artifact_type, last, limit)
+        headers = _link(request, page[-1].digest, limit) if more else []
         if artifact_type is not None:
             headers.append(("oci-filters-applied", "artifactType"))
         document = {
@@ -101,8 +102,6 @@ def _descriptor(referrer: Referrer) -> dict[str, Any]:
     return descriptor
 
 
-def _link(request: Request, page: list[str], found: list[Any], limit: int) -> Headers:
-    if not page or len(found) <= limit:
-        return []
+def _link(request: Request, last: str, limit: int) -> Headers:
     kept = {name: values[0] for name, values in request.query.items() if name == "artifactType"}
-    return [("link", next_link(request.path, kept | {"last": page[-1], "n": str(limit)}))]
+    return [("link", next_link(request.path, kept | {"last": last, "n": str(limit)}))]

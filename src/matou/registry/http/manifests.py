@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.content.manifests import parse_manifest
-from matou.registry.content.names import check_tag
+from matou.registry.content.names import TAG_GRAMMAR, check_tag, is_tag
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
@@ -85,13 +85,12 @@ class Manifests:
         """Return the manifest that a tag or digest names.
 
         Raises:
-            RegistryError: MANIFEST_UNKNOWN, TAG_INVALID or DIGEST_INVALID.
+            RegistryError: MANIFEST_UNKNOWN, also for what cannot be a tag, or DIGEST_INVALID.
         """
         reader = self._context.reader
         if ":" in reference:
             stored = reader.manifest_by_digest(repository, Digest.parse(reference))
         else:
-            check_tag(reference)
             stored = reader.manifest_by_tag(repository, reference)
         if stored is None:
             raise _unknown(repository, reference)
@@ -134,7 +133,6 @@ class Manifests:
     async def put(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Push a manifest: 201, or 400 with what is wrong with it."""
         context = self._context
-        context.check_writable()
         content = await request.read(MAX_MANIFEST)
         if content is None:
             raise RegistryError(
@@ -150,7 +148,7 @@ class Manifests:
         # Asked again in the transaction; asked here so that nothing is stored for a manifest that will be refused.
         reader = context.reader
         missing = [
-            *reader.missing_blobs(repository, new.blobs),
+            *reader.missing_blobs(repository, new.required_blobs),
             *reader.missing_manifests(repository, new.required_children),
         ]
         if missing:
@@ -200,6 +198,7 @@ class Manifests:
             subject=manifest.subject,
             annotations=manifest.annotations,
             blobs=manifest.blob_references,
+            required_blobs=manifest.required_blobs,
             children=manifest.child_references,
             required_children=self._rules.required_children(manifest),
         )
@@ -207,14 +206,12 @@ class Manifests:
     async def delete(self, _request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Delete a manifest with its tags, or only a tag: 202, or 404 MANIFEST_UNKNOWN."""
         context = self._context
-        context.check_deletable()
         if ":" in reference:
             digest = Digest.parse(reference)
             projections = await context.writer.run(
                 lambda connection: changes.delete_manifest(connection, repository, digest, identity.subject)
             )
         else:
-            check_tag(reference)
             projections = await context.writer.run(
                 lambda connection: changes.delete_tag(connection, repository, reference, identity.subject)
             )
@@ -232,7 +229,8 @@ class TagReferences:
 
     async def delete(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Delete a tag: 202, or 404."""
-        check_tag(reference)
+        if ":" in reference:
+            raise _unknown(repository, reference)
         return await self._manifests.delete(request, repository, reference, identity)
 
 
@@ -251,9 +249,10 @@ def is_current(if_none_match: str | None, etag: str) -> bool:
 
 def _unknown(repository: str, reference: str) -> RegistryError:
     kind = "digest" if ":" in reference else "tag"
-    return RegistryError(
-        "MANIFEST_UNKNOWN", detail={"name": repository, kind: reference, "reason": f"no such {kind} in the repository"}
-    )
+    reason = f"no such {kind} in the repository"
+    if kind == "tag" and not is_tag(reference):
+        reason = f"this cannot be a tag: {TAG_GRAMMAR}"
+    return RegistryError("MANIFEST_UNKNOWN", detail={"name": repository, kind: reference[:256], "reason": reason})
 
 
 def _missing_references(digests: list[str] | tuple[str, ...]) -> RegistryError:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 JSON_TYPE = "application/json"
+MAX_PARAMETERS = 200  # of a query string
 
 
 class HeaderSource(Protocol):
@@ -66,10 +67,13 @@ class Request:
         """The parameters of the query string, each with all its values."""
         if self._query is None:
             try:
-                self._query = parse_qs(self.query_string, keep_blank_values=True, max_num_fields=100)
+                self._query = parse_qs(self.query_string, keep_blank_values=True, max_num_fields=MAX_PARAMETERS)
             except ValueError:
                 raise RegistryError(
-                    "UNSUPPORTED", "the query string has too many parameters; at most 100 are expected", status=400
+                    "UNSUPPORTED",
+                    "the query string has too many parameters",
+                    detail=f"at most {MAX_PARAMETERS} are expected",
+                    status=414,
                 ) from None
         return self._query
 
@@ -145,7 +149,8 @@ def json_response(
     document: Any, status: int = 200, headers: Headers | None = None, media_type: str = JSON_TYPE
 ) -> Response:
     """Return an answer with a JSON body."""
-    body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    # Half a surrogate pair, which UTF-8 cannot have, becomes the JSON escape that it came as.
+    body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode(errors="backslashreplace")
     return Response(status, [("content-type", media_type), *(headers or [])], body)
 
 

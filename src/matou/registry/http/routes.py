@@ -30,11 +30,6 @@ class Route:
     template: str
     methods: dict[str, tuple[str, ...]]
 
-    @property
-    def allow(self) -> str:
-        """Value of the ``Allow`` header, as Distribution orders it."""
-        return ", ".join(sorted(self.methods))
-
 
 BASE = Route("base", "/v2/", {"GET": NOTHING, "HEAD": NOTHING})
 CATALOG = Route("catalog", "/v2/_catalog", {"GET": ("*",), "HEAD": ("*",)})

@@ -5,6 +5,7 @@ Source: OCI Distribution Specification 1.1, "Pushing blobs" (monolithically, in 
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import replace
 from functools import partial
@@ -14,10 +15,10 @@ from matou.registry.auth.base import Unauthorized
 from matou.registry.blobs import layout
 from matou.registry.blobs.upload_state import InvalidState, UploadState
 from matou.registry.blobs.uploads import SMALL
-from matou.registry.content.digest import Digest
+from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, UNSUPPORTED_ALGORITHM, Digest
 from matou.registry.content.names import check_repository_name, is_repository_name
 from matou.registry.content.ranges import parse_content_range
-from matou.registry.drivers.base import NotFound
+from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
@@ -76,28 +77,33 @@ class Uploads:
     async def post(self, request: Request, repository: str, _reference: str, identity: Identity) -> Response:
         """Begin an upload (202), push a blob in one request or mount one (201)."""
         context = self._context
-        context.check_writable()
         mount = request.parameter("mount")
-        if mount is not None:
+        if mount:
             mounted = await self._mount(request, repository, Digest.parse(mount), identity)
             if mounted is not None:
                 return mounted
         digest_text = request.parameter("digest")
         if digest_text is None:
-            state = await context.uploads.begin(repository, identity.subject)
+            state = await context.uploads.begin(repository, identity.subject, _algorithm(request))
             return accepted(context, request, state)
         digest = Digest.parse(digest_text)
         length = request.content_length
         if length is not None and length <= SMALL:
             return await push_small(context, self._commit, request, repository, digest, identity)
-        state = await context.uploads.begin(repository, identity.subject)
-        state = await context.uploads.append(state, request.chunks(), length)
-        return await finish(context, self._commit, request, state, digest, identity)
+        state = await context.uploads.begin(repository, identity.subject, digest.algorithm)
+        try:
+            ended = await context.uploads.append(state, request.chunks(), length)
+            return await finish(context, self._commit, request, ended, digest, identity)
+        except BaseException:
+            # The client was not told of an upload that it could go on with.
+            with contextlib.suppress(StorageError):
+                await context.uploads.delete(state)
+            raise
 
     async def _mount(self, request: Request, repository: str, digest: Digest, identity: Identity) -> Response | None:
         context = self._context
         source = request.parameter("from")
-        if source is not None:
+        if source:
             # The right to pull from it was asked for when the request came in.
             sources = [check_repository_name(source)]
         else:
@@ -163,41 +169,60 @@ class Upload:
         return state
 
     async def get(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
-        """Say how far an upload is: 204 with ``Range``; ``_state`` is not needed, so that a client can recover."""
+        """Say how far an upload is: 204 with ``Range`` and ``Location``.
+
+        The right ``_state`` is not needed, so that a client can recover that lost it or holds one from before
+        ``http.secret`` changed.
+        """
         size = await self._context.uploads.size(repository, _check_uuid(reference))
-        if request.parameter("_state"):
-            state = self.verified_state(request, repository, reference)
-            if state.offset != size:
-                state = replace(state, offset=size, sha256="")
-        else:
-            started_at = await self._context.driver.get(layout.upload_started_at(repository, reference))
-            state = UploadState(repository, reference, size, started_at.decode(), subject=identity.subject)
+        try:
+            state = at_size(self.verified_state(request, repository, reference), size)
+        except RegistryError:
+            started_at = await self._started_at(repository, reference)
+            state = UploadState(repository, reference, size, started_at, subject=identity.subject)
         return accepted(self._context, request, state, status=204)
+
+    async def _started_at(self, repository: str, upload: str) -> str:
+        try:
+            return (await self._context.driver.get(layout.upload_started_at(repository, upload))).decode()
+        except (NotFound, UnicodeDecodeError):
+            return ""
 
     async def patch(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
         """Append a chunk: 202, or 416 when it does not begin where the upload ends."""
         context = self._context
-        context.check_writable()
         state = self.verified_state(request, repository, _check_uuid(reference))
-        length = request.content_length
-        content_range = request.headers.get("content-range")
-        if content_range is not None:
-            start, end = parse_content_range(content_range)
-            if length is not None and length != end - start:
-                raise RegistryError(
-                    "SIZE_INVALID", detail=f"Content-Range has {end - start} bytes, Content-Length {length}"
-                )
-            size = await context.uploads.size(repository, reference)
-            if start != size:
-                raise out_of_order(context, request, replace(state, offset=size, sha256=""), start)
-            length = end - start
+        state, length = await self._at_range(request, state)
         state = await context.uploads.append(state, request.chunks(), length)
         return accepted(context, request, state)
+
+    async def _at_range(self, request: Request, state: UploadState) -> tuple[UploadState, int | None]:
+        """Return where the chunk goes and how long it is (None: not announced).
+
+        With ``Content-Range`` a client may use an older Location of the upload: the range says what it means.
+
+        Raises:
+            RegistryError: RANGE_INVALID when it does not begin where the upload ends, SIZE_INVALID when it does not
+                have the bytes that the range says, BLOB_UPLOAD_UNKNOWN.
+        """
+        length = request.content_length
+        content_range = request.headers.get("content-range")
+        if content_range is None:
+            return state, length
+        start, end = parse_content_range(content_range)
+        if length is not None and length != end - start:
+            raise RegistryError(
+                "SIZE_INVALID", detail=f"Content-Range has {end - start} bytes, Content-Length {length}"
+            )
+        size = await self._context.uploads.size(state.repository, state.uuid)
+        state = at_size(state, size)
+        if start != size:
+            raise out_of_order(self._context, request, state, start)
+        return state, end - start
 
     async def put(self, request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Finish an upload, with or without a last chunk: 201, or 400 DIGEST_INVALID."""
         context = self._context
-        context.check_writable()
         state = self.verified_state(request, repository, _check_uuid(reference))
         digest_text = request.parameter("digest")
         if digest_text is None:
@@ -206,29 +231,42 @@ class Upload:
             )
         digest = Digest.parse(digest_text)
         length = request.content_length
-        content_range = request.headers.get("content-range")
-        if content_range is not None and length != 0:
-            start, end = parse_content_range(content_range)
-            size = await context.uploads.size(repository, reference)
-            if start != size:
-                raise out_of_order(context, request, replace(state, offset=size, sha256=""), start)
-            length = end - start
-        has_body = length > 0 if length is not None else request.headers.get("transfer-encoding") is not None
-        if has_body and state.offset == 0 and length is not None and length <= SMALL:
-            if await context.uploads.size(repository, reference):
-                raise out_of_order(context, request, state, 0)
-            response = await push_small(context, self._commit, request, repository, digest, identity)
-            await context.uploads.delete(state)
-            return response
-        if has_body:
-            state = await context.uploads.append(state, request.chunks(), length)
+        if length == 0 or (length is None and request.headers.get("transfer-encoding") is None):
+            # Without a last chunk an older Location is as good as the newest: the digest decides.
+            state = at_size(state, await context.uploads.size(repository, reference))
+            return await finish(context, self._commit, request, state, digest, identity)
+        state, length = await self._at_range(request, state)
+        if state.offset == 0 and length is not None and length <= SMALL:
+            return await self._put_small(request, state, digest, identity)
+        state = await context.uploads.append(state, request.chunks(), length)
         return await finish(context, self._commit, request, state, digest, identity)
 
-    async def delete(self, _request: Request, repository: str, reference: str, _identity: Identity) -> Response:
+    async def _put_small(self, request: Request, state: UploadState, digest: Digest, identity: Identity) -> Response:
+        context = self._context
+        size = await context.uploads.size(state.repository, state.uuid)
+        if size:
+            raise out_of_order(context, request, at_size(state, size), 0)
+        try:
+            response = await push_small(context, self._commit, request, state.repository, digest, identity)
+        except RegistryError as error:
+            if error.code == "DIGEST_INVALID":
+                await context.uploads.delete(state)
+            raise
+        await context.uploads.delete(state)
+        return response
+
+    async def delete(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
         """Cancel an upload: 204, or 404 BLOB_UPLOAD_UNKNOWN."""
-        self._context.check_writable()
-        await self._context.uploads.cancel(repository, _check_uuid(reference))
+        _check_uuid(reference)
+        if request.parameter("_state"):
+            self.verified_state(request, repository, reference)
+        await self._context.uploads.cancel(repository, reference)
         return Response(204)
+
+
+def at_size(state: UploadState, size: int) -> UploadState:
+    """Return the state of an upload that has so many bytes; their digest is known only if the state had as many."""
+    return state if state.offset == size else replace(state, offset=size, digest="")
 
 
 def accepted(context: Context, request: Request, state: UploadState, status: int = 202) -> Response:
@@ -286,7 +324,19 @@ def pull_source(request: Request) -> str | None:
     return source if source and request.parameter("mount") and is_repository_name(source) else None
 
 
+def _algorithm(request: Request) -> str:
+    """Return ``digest-algorithm``, by which bytes are hashed as they come in (endpoint end-4c)."""
+    algorithm = request.parameter("digest-algorithm") or DEFAULT_ALGORITHM
+    if algorithm not in HEX_LENGTHS:
+        raise RegistryError(
+            "DIGEST_INVALID",
+            "unsupported digest algorithm",
+            detail={"digest-algorithm": algorithm[:64], "reason": UNSUPPORTED_ALGORITHM},
+        )
+    return algorithm
+
+
 def _check_uuid(text: str) -> str:
     if not UUID.fullmatch(text):
-        raise RegistryError("BLOB_UPLOAD_UNKNOWN", detail={"uuid": text, "reason": "this is not an upload's id"})
+        raise RegistryError("BLOB_UPLOAD_UNKNOWN", detail={"uuid": text[:256], "reason": "this is not an upload's id"})
     return text

@@ -1,7 +1,8 @@
 """The URLs that answers carry, as the client sees the registry through any proxy.
 
 Source: Distribution ``registry/api/v2/urls.go``: ``http.host`` wins, then ``Forwarded`` (RFC 7239), then
-``X-Forwarded-Proto`` and ``X-Forwarded-Host``, then the request itself; ``http.relativeurls`` drops scheme and host.
+``X-Forwarded-Proto`` and ``X-Forwarded-Host``, then the request itself; ``http.relativeurls`` drops scheme and host
+unless ``http.host`` is set.
 """
 
 from __future__ import annotations
@@ -58,10 +59,8 @@ class Urls:
 
     def base(self, request: Request) -> str:
         """Return what comes before ``/v2``: "" or a path with relative URLs."""
-        if self._relative:
-            return self._prefix
         origin = self.origin(request)
-        if not origin.host:
+        if (self._relative and self._fixed is None) or not origin.host:
             return self._prefix
         return f"{origin.scheme}://{origin.host}{self._prefix}"
 

@@ -210,7 +210,7 @@ def _check_references(connection: sqlite3.Connection, repository_id: int, manife
     missing = [
         digest
         for query, digests in (
-            (queries.REPOSITORY_HAS_BLOB, manifest.blobs),
+            (queries.REPOSITORY_HAS_BLOB, manifest.required_blobs),
             (queries.REPOSITORY_HAS_MANIFEST, manifest.required_children),
         )
         for digest in digests

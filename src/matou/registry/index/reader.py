@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+MOST_TEXT = 2 << 20  # characters of annotations in a page of referrers: clients take manifests of 4 MiB
+
+
 class Reader:
     """Queries.
 
@@ -108,21 +111,43 @@ class Reader:
         return [row[0] for row in self._execute(queries.CATALOG_PAGE, {"last": last, "limit": limit})]
 
     def referrers(
-        self, repository: str, subject: str, artifact_type: str | None, last: str, limit: int
-    ) -> list[Referrer]:
-        """Return a page of the manifests whose subject is ``subject``, in order of their digests after ``last``."""
+        self,
+        repository: str,
+        subject: str,
+        artifact_type: str | None,
+        last: str,
+        limit: int,
+        most_text: int = MOST_TEXT,
+    ) -> tuple[list[Referrer], bool]:
+        """Return a page of the manifests whose subject is ``subject``, in order of their digests after ``last``.
+
+        Args:
+            repository: name.
+            subject: digest.
+            artifact_type: only those of this type, unless None.
+            last: digest after which the page begins, or "".
+            limit: most entries.
+            most_text: characters of annotations after which the page ends early; it has one entry at least.
+
+        Returns:
+            The entries, and whether more follow.
+        """
         query = queries.REFERRERS_PAGE if artifact_type is None else queries.REFERRERS_PAGE_OF_TYPE
         values = {
             "repository": repository,
             "subject": subject,
             "artifact_type": artifact_type,
             "last": last,
-            "limit": limit,
+            "limit": limit + 1,
         }
-        return [
-            Referrer(digest, media_type, kind, size, json.loads(annotations) if annotations else {})
-            for digest, media_type, kind, size, annotations in self._execute(query, values)
-        ]
+        found: list[Referrer] = []
+        text = 0
+        for digest, media_type, kind, size, notes in self._execute(query, values):
+            text += len(notes or "")
+            if len(found) == limit or (found and text > most_text):
+                return found, True
+            found.append(Referrer(digest, media_type, kind, size, json.loads(notes) if notes else {}))
+        return found, False
 
     def projections(self, before: int, limit: int) -> list[Projection]:
         """Return dirty marks from before a time (microseconds UTC), the oldest first."""

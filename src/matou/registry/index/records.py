@@ -20,7 +20,8 @@ class NewManifest(NamedTuple):
     """A manifest to be recorded, whose content storage already has.
 
     Attributes:
-        blobs: digests of the blobs that the repository must hold.
+        blobs: digests of its config and layers.
+        required_blobs: those of the blobs that the repository must hold.
         children: digests of the manifests that an index lists.
         required_children: those of the children that the repository must hold.
         subject: digest of the manifest that it refers to; need not exist.
@@ -33,6 +34,7 @@ class NewManifest(NamedTuple):
     subject: str | None
     annotations: Mapping[str, str]
     blobs: tuple[str, ...]
+    required_blobs: tuple[str, ...]
     children: tuple[str, ...]
     required_children: tuple[str, ...]
 

@@ -27,7 +27,7 @@ def manifest(
     artifact_type: str | None = None,
 ) -> NewManifest:
     return NewManifest(
-        f"sha256:{name}", "type/m", b"{}", artifact_type, subject, {"k": name}, blobs, children, children
+        f"sha256:{name}", "type/m", b"{}", artifact_type, subject, {"k": name}, blobs, blobs, children, children
     )
 
 
@@ -141,11 +141,11 @@ def test_referrers(tmp_path: Path) -> None:
         await put(writer, "a", manifest("s2", subject="sha256:m", artifact_type="sig"))
         await put(writer, "a", manifest("s1", subject="sha256:m", artifact_type="sbom"))
         await put(writer, "b", manifest("s3", subject="sha256:m", artifact_type="sig"))
-        assert [r.digest for r in reader.referrers("a", "sha256:m", None, "", 9)] == ["sha256:s1", "sha256:s2"]
-        assert [r.digest for r in reader.referrers("a", "sha256:m", "sig", "", 9)] == ["sha256:s2"]
-        assert [r.digest for r in reader.referrers("a", "sha256:m", None, "sha256:s1", 9)] == ["sha256:s2"]
-        assert reader.referrers("a", "sha256:other", None, "", 9) == []
-        assert reader.referrers("a", "sha256:m", "sig", "", 9)[0].annotations == {"k": "s2"}
+        assert [r.digest for r in reader.referrers("a", "sha256:m", None, "", 9)[0]] == ["sha256:s1", "sha256:s2"]
+        assert [r.digest for r in reader.referrers("a", "sha256:m", "sig", "", 9)[0]] == ["sha256:s2"]
+        assert [r.digest for r in reader.referrers("a", "sha256:m", None, "sha256:s1", 9)[0]] == ["sha256:s2"]
+        assert reader.referrers("a", "sha256:other", None, "", 9) == ([], False)
+        assert reader.referrers("a", "sha256:m", "sig", "", 9)[0][0].annotations == {"k": "s2"}
 
     run(tmp_path / "index.db", scenario)
 
