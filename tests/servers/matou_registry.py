@@ -74,9 +74,7 @@ class MatouRegistry:
         self._wait_until_it_answers()
 
     def _document(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}}
-        for name, section in self.sections.items():
-            document[name] = section
+        document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}} | self.sections
         storage = dict(document["storage"])
         if "inmemory" not in storage:
             storage["filesystem"] = {"rootdirectory": str(self.tree)}
@@ -145,9 +143,7 @@ def _resident(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def running_registry(
-    folder: Path, sections: dict[str, Any] | None = None, workers: int = 2
-) -> Iterator[MatouRegistry]:
+def running_registry(folder: Path, sections: dict[str, Any] | None = None, workers: int = 2) -> Iterator[MatouRegistry]:
     """Yield a running registry; end it afterwards."""
     registry = MatouRegistry(folder, sections, workers)
     try:

@@ -54,13 +54,13 @@ class Application:
 
     Args:
         context: of the worker.
-        common: headers of every answer.
+        common: ``http.headers``, which go with every answer, as does the API's version.
     """
 
     def __init__(self, context: Context, common: Headers) -> None:
         self.context = context
-        self.common = common
-        self.cache = ManifestCache(context.reader, common)
+        self.common = [API_VERSION, *common]
+        self.cache = ManifestCache(context.reader, self.common)
         self._rules = MethodRules.from_configuration(context.configuration)
         self._prefix = context.configuration.http.prefix.rstrip("/")
         commit = BlobCommit(context)

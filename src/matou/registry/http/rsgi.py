@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from matou.registry.auth.base import Origin, Unauthorized
 from matou.registry.errors import RegistryError
-from matou.registry.http.application import API_VERSION
 from matou.registry.http.message import FileResponse, Request, Response, StreamResponse, error_response
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class RsgiEndpoint:
         self._application = application
         self._lookup = application.cache.lookup
         self._authorize_now = application.context.authenticator.authorize_now
-        self._common = [API_VERSION, *application.common]
+        self._common = application.common
         self._observe = observe
         self._failing = failing
         self._id_prefix = os.urandom(6).hex()
