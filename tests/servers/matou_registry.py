@@ -28,7 +28,7 @@ class MatouRegistry:
     """A registry that can be started and ended again and again.
 
     Args:
-        folder: of its tree, configuration and log.
+        folder: of its tree, configuration, log (standard error) and access log (standard output).
         sections: of config.yml; what is missing in them is added.
         workers: processes.
     """
@@ -39,6 +39,7 @@ class MatouRegistry:
         self.workers = workers
         self.tree = folder / "tree"
         self.log = folder / "log"
+        self.access_log = folder / "access_log"
         self.sections = sections or {}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -63,13 +64,13 @@ class MatouRegistry:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))
         } | {"MATOU_REGISTRY_WORKERS": str(self.workers), "PYTHONUNBUFFERED": "1"}
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as log, self.access_log.open("ab") as access_log:
             self.process = subprocess.Popen(
                 [MATOU, "registry", "serve", configuration],
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
+                stdout=access_log,
+                stderr=log,
             )
         self._wait_until_it_answers()
 

@@ -21,6 +21,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
 from matou.registry.files import TreeLock, registry_files
+from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
 from matou.registry.worker import Worker
@@ -56,6 +57,9 @@ def serve(configuration: Configuration, workers: int) -> int:
         SchemaError: the index is of a newer version.
         StorageError: storage or index cannot be read.
     """
+    configure_logging(configuration.log)
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
     if configuration.storage.driver == "inmemory":
         workers = 1
     configuration = _with_secret(configuration)
@@ -79,6 +83,7 @@ def serve(configuration: Configuration, workers: int) -> int:
 def _run(configuration: Configuration, files: RegistryFiles, address: Address, workers: int) -> int:
     """Keep the workers running until a signal."""
     server = _server(configuration, address, workers)
+    server.on_startup(lambda: log.info("listening on %s, workers: %d", address, workers))
     # Granian raises SystemExit when a worker ended by itself: after Ctrl-C, say, which the terminal sends to all.
     loader = functools.partial(Worker, configuration, files, os.getpid())
     with contextlib.suppress(SystemExit):
@@ -105,7 +110,8 @@ def _server(configuration: Configuration, address: Address, workers: int) -> Pro
         websockets=False,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
-        log_enabled=False,
+        log_level=granian_level(configuration.log),
+        log_dictconfig=granian_logging(),
         ssl_cert=certificate,
         ssl_key=Path(tls.key) if tls.key else None,
         ssl_protocol_min=_TLS_VERSIONS[tls.minimumtls or "tls1.2"],
@@ -163,6 +169,11 @@ class Address:
         except (OSError, OverflowError) as error:
             raise StartError(f"http.addr is {http.addr!r}, which cannot be resolved: {error}") from error
         return cls(str(found[0][4][0]), int(port), None)
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return str(self.path)
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def check_free(self) -> None:
         """Find out before anything is started whether the address can be used.

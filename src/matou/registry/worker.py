@@ -18,6 +18,10 @@ from matou.registry.http.urls import Urls
 from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
 from matou.registry.maintenance import Maintenance, UploadPurging
+from matou.registry.observe.access_log import AccessLog
+from matou.registry.observe.line_writer import LineWriter
+from matou.registry.observe.logs import configure_logging
+from matou.registry.observe.observer import Observer
 from matou.registry.parent import die_with_parent
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("matou.registry")
 
 HASHING_THREADS = 4
+STANDARD_OUTPUT = 1
 
 
 class Worker:
@@ -45,10 +50,18 @@ class Worker:
         self._parent = parent
         self._configuration = configuration
         self._files = files
+        configure_logging(configuration.log)
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open everything; Granian calls this before the first request."""
         die_with_parent(self._parent)
+        try:
+            self._open(loop)
+        except Exception:
+            log.exception("the worker cannot start")
+            raise SystemExit(1) from None
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
         self._driver = open_driver(configuration)
         self._reader = Reader(self._files.index)
@@ -56,6 +69,7 @@ class Worker:
         self._projector = Projector(self._driver, self._reader, self._writer)
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
         http = configuration.http
+        prefix = http.prefix.rstrip("/")
         context = Context(
             configuration=configuration,
             driver=self._driver,
@@ -64,11 +78,14 @@ class Worker:
             projector=self._projector,
             uploads=Uploads(self._driver, self._hashing),
             states=StateCodec(http.secret),
-            urls=Urls(http.host, http.prefix.rstrip("/"), relative=http.relativeurls),
+            urls=Urls(http.host, prefix, relative=http.relativeurls),
             authenticator=build_authenticator(configuration),
         )
         common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
-        self._endpoint = RsgiEndpoint(Application(context, common), self._observe, self._failing)
+        self._access_lines = _access_lines(configuration, loop)
+        access = AccessLog(self._access_lines, configuration.log.accesslog.formatter) if self._access_lines else None
+        observer = Observer(access.log if access else None, dict, prefix)
+        self._endpoint = RsgiEndpoint(Application(context, common), observer)
         self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files.maintenance_lock)
         purging = configuration.storage.maintenance.uploadpurging
         self._maintenance.start(
@@ -86,15 +103,16 @@ class Worker:
         """Close everything; Granian calls this after the last request."""
         loop.run_until_complete(self._close())
 
-    def _observe(self, scope: Any, request_id: str, status: int, size: int, seconds: float) -> None:
-        pass
-
-    def _failing(self) -> dict[str, str]:
-        return {}
-
     async def _close(self) -> None:
         await self._maintenance.stop()
         await self._writer.close()
         self._reader.close()
         await self._driver.close()
         self._hashing.shutdown()
+        if self._access_lines is not None:
+            self._access_lines.close()
+        log.info("worker stopped")
+
+
+def _access_lines(configuration: Configuration, loop: asyncio.AbstractEventLoop) -> LineWriter | None:
+    return None if configuration.log.accesslog.disabled else LineWriter(loop, STANDARD_OUTPUT, "access log")

@@ -19,6 +19,7 @@ from matou.registry.http.methods import MethodRules
 from matou.registry.http.routes import BASE, CATALOG, UPLOAD, match
 from matou.registry.http.uploads import BlobCommit, Upload, Uploads, pull_source
 from matou.registry.index.writer import IndexFailed, IndexFull
+from matou.registry.observe.refusals import log_refusal
 
 if TYPE_CHECKING:
     from matou.registry.auth.base import Access
@@ -83,6 +84,7 @@ class Application:
         try:
             return await self._respond(request)
         except RegistryError as error:
+            log_refusal(error)
             return error_response(error)
         except Unauthorized as refusal:
             # Without credentials the challenge is a client's normal first step.

@@ -12,15 +12,21 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # documented there, not marked as exported
+
 from matou.registry.auth.base import Origin, Unauthorized
+from matou.registry.drivers.base import StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.message import FileResponse, Request, Response, StreamResponse, error_response
+from matou.registry.observe.client_address import connection_address
+from matou.registry.observe.current_request import CurrentRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable
 
     from matou.registry.http.application import Application
     from matou.registry.http.message import AnyResponse
+    from matou.registry.observe.observer import Observer
 
 log = logging.getLogger("matou.registry")
 
@@ -34,22 +40,17 @@ class RsgiEndpoint:
 
     Args:
         application: answers them.
-        observe: called after each answer with (scope, request id, status, bytes, seconds).
-        failing: returns the failing health checks, name to reason.
+        observer: is told of every request.
     """
 
-    def __init__(
-        self,
-        application: Application,
-        observe: Callable[[Any, str, int, int, float], None],
-        failing: Callable[[], dict[str, str]],
-    ) -> None:
+    def __init__(self, application: Application, observer: Observer) -> None:
         self._application = application
         self._lookup = application.cache.lookup
         self._authorize_now = application.context.authenticator.authorize_now
         self._common = application.common
-        self._observe = observe
-        self._failing = failing
+        self._log_access = observer.access
+        self._failing = observer.failing
+        self._prefix = observer.prefix
         self._id_prefix = os.urandom(6).hex()
         self._serial = itertools.count(1)
 
@@ -58,25 +59,53 @@ class RsgiEndpoint:
         started = time.perf_counter()
         request_id = f"{self._id_prefix}-{next(self._serial):x}"
         method = scope.method
-        if (method == "GET" or method == "HEAD") and self._serve_cached(scope, protocol, method, request_id, started):  # noqa: PLR1714 -- measured: faster than a tuple
+        try:
+            if (method == "GET" or method == "HEAD") and self._serve_cached(  # noqa: PLR1714 -- measured: faster than a tuple
+                scope, protocol, method, request_id, started
+            ):
+                return
+        except Exception as error:  # noqa: BLE001 -- nothing may get lost in the server
+            self._fail(protocol, request_id, error)
             return
+        await self._serve(scope, protocol, method, request_id, started)
+
+    async def _serve(self, scope: Any, protocol: Any, method: str, request_id: str, started: float) -> None:
         request = Request(
             method, scope.path, scope.query_string, scope.headers, scope.scheme, _Body(protocol), request_id
         )
-        failing = self._failing()
-        if failing:
-            response: AnyResponse = error_response(
-                RegistryError("UNAVAILABLE", detail="health check failed: please see /debug/health")
-            )
-        else:
-            response = await self._application.respond(request)
-        if response.status >= 400 and method in ("POST", "PUT", "PATCH"):  # noqa: PLR2004 -- HTTP
-            await _drain(request)
-        size = await self._send(protocol, request, response)
-        self._observe(scope, request_id, response.status, size, time.perf_counter() - started)
+        current = CurrentRequest(request, connection_address(scope), self._prefix)
+        status, size = 500, 0
+        try:
+            response = await self._answer(request)
+            status = response.status
+            if status >= 400 and method in ("POST", "PUT", "PATCH"):  # noqa: PLR2004 -- HTTP
+                await _drain(request)
+            size = await self._send(protocol, request, response)
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._fail(protocol, request_id, error)
+        finally:
+            if self._log_access is not None:
+                self._log_access(scope, method, request.path, request_id, status, size, time.perf_counter() - started)
+            current.end()
+
+    def _fail(self, protocol: Any, request_id: str, error: Exception) -> None:
+        """Log what no handler foresaw. An answer that had begun stays as it is: its connection is cut."""
+        if isinstance(error, ProtocolClosed):
+            log.info("request %s: the client closed the connection", request_id)
+            return
+        log.error("request %s failed", request_id, exc_info=error)
+        response = error_response(RegistryError("UNKNOWN", detail=f"the log says why: request {request_id}"))
+        headers = [*response.headers, *self._common, ("x-request-id", request_id)]
+        protocol.response_bytes(response.status, headers, response.body)
+
+    async def _answer(self, request: Request) -> AnyResponse:
+        if self._failing():
+            return error_response(RegistryError("UNAVAILABLE", detail="health check failed: please see /debug/health"))
+        return await self._application.respond(request)
 
     def _serve_cached(self, scope: Any, protocol: Any, method: str, request_id: str, started: float) -> bool:
-        prepared = self._lookup(scope.path)
+        path = scope.path
+        prepared = self._lookup(path)
         if prepared is None or self._failing():
             return False
         header = scope.headers.get
@@ -93,11 +122,13 @@ class RsgiEndpoint:
         headers = [*prepared.headers, ("x-request-id", request_id)]
         if method == "GET":
             body = prepared.body
+            size = len(body)
             protocol.response_bytes(200, headers, body)
-            self._observe(scope, request_id, 200, len(body), time.perf_counter() - started)
         else:
+            size = 0
             protocol.response_empty(200, headers)
-            self._observe(scope, request_id, 200, 0, time.perf_counter() - started)
+        if self._log_access is not None:
+            self._log_access(scope, method, path, request_id, 200, size, time.perf_counter() - started)
         return True
 
     async def _send(self, protocol: Any, request: Request, response: AnyResponse) -> int:
@@ -145,10 +176,9 @@ async def _stream(protocol: Any, request: Request, response: StreamResponse, hea
         async for chunk in response.chunks:
             await transport.send_bytes(chunk)
             sent += len(chunk)
-    except Exception as error:
+    except StorageError as error:
         # The connection ends before Content-Length is reached, so the client knows that it has not got everything.
-        log.error("request %s broke off after %d bytes: %s", request.id, sent, error)  # noqa: TRY400 -- one line is enough
-        raise
+        log.error("request %s broke off after %d bytes: %s", request.id, sent, error)  # noqa: TRY400 -- the cause is known
     return sent
 
 

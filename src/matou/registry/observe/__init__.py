@@ -1,1 +1,1 @@
-"""Matou: registry observe."""
+"""What the registry tells about itself: logs, access log, metrics, health, debug server."""

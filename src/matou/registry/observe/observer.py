@@ -1,0 +1,28 @@
+"""What a worker notes of each request: access log, metrics, health; put together from the configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Observer:
+    """What the endpoint calls; what is switched off is None, and costs nothing.
+
+    Args:
+        access: logs an answered request: (scope, method, path, request id, status, bytes sent, seconds).
+        failing: returns the failing health checks, name to reason.
+        prefix: what comes before ``/v2`` in paths.
+    """
+
+    def __init__(
+        self,
+        access: Callable[[Any, str, str, str, int, int, float], None] | None,
+        failing: Callable[[], Mapping[str, str]],
+        prefix: str,
+    ) -> None:
+        self.access = access
+        self.failing = failing
+        self.prefix = prefix

@@ -1,0 +1,160 @@
+"""The endpoint tells the observer of every request, and logs what no handler foresaw."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # documented there, not marked as exported
+
+from matou.registry.auth.base import Identity
+from matou.registry.drivers.base import StorageError
+from matou.registry.http.message import Response, StreamResponse, json_response
+from matou.registry.http.rsgi import RsgiEndpoint
+from matou.registry.observe.observer import Observer
+from tests.unit.registry.observe.scopes import FakeScope
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from matou.registry.http.message import AnyResponse, Request
+
+CACHED = "/v2/a/manifests/latest"
+
+
+class FakeProtocol:
+    def __init__(self, *, closed: bool = False) -> None:
+        self.closed = closed
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+
+    def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.response_bytes(status, headers, b"")
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        if self.closed:
+            raise ProtocolClosed("RSGI transport is closed")
+        self.status, self.headers, self.body = status, dict(headers), body
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> FakeProtocol:
+        self.status, self.headers = status, dict(headers)
+        return self
+
+    async def send_bytes(self, data: bytes) -> None:
+        if self.closed:
+            raise ProtocolClosed("RSGI transport is closed")
+        self.body += data
+
+
+class Rig:
+    """An endpoint over a handler, and what it told."""
+
+    def __init__(
+        self, handler: Callable[[Request], AnyResponse] | None = None, failing: dict[str, str] | None = None
+    ) -> None:
+        self.access: list[tuple[str, str, str, int, int]] = []
+        prepared = SimpleNamespace(media_type="x/y", wanted=(), headers=[("etag", "e")], body=b"manifest")
+
+        async def respond(request: Request) -> AnyResponse:
+            assert handler is not None
+            return handler(request)
+
+        application: Any = SimpleNamespace(
+            cache=SimpleNamespace(lookup={CACHED: prepared}.get),
+            context=SimpleNamespace(authenticator=SimpleNamespace(authorize_now=lambda *_: Identity(""))),
+            common=[],
+            respond=respond,
+        )
+        self.endpoint = RsgiEndpoint(application, Observer(self._log, lambda: failing or {}, ""))
+
+    def _log(
+        self, _scope: Any, method: str, path: str, request_id: str, status: int, size: int, seconds: float
+    ) -> None:
+        assert seconds >= 0
+        self.access.append((method, path, request_id, status, size))
+
+    def request(
+        self, path: str = "/v2/", method: str = "GET", query: str = "", *, closed: bool = False
+    ) -> FakeProtocol:
+        protocol = FakeProtocol(closed=closed)
+        scope = FakeScope({"host": "r.example"}, path=path, method=method, query_string=query)
+        asyncio.run(self.endpoint.serve(scope, protocol))
+        return protocol
+
+
+def test_every_request_is_told_of() -> None:
+    rig = Rig(lambda _: json_response({}, 202))
+    protocol = rig.request(method="POST", path="/v2/a/blobs/uploads/")
+    assert rig.access == [("POST", "/v2/a/blobs/uploads/", protocol.headers["x-request-id"], 202, 2)]
+
+
+@pytest.mark.parametrize(("method", "size"), [("GET", 8), ("HEAD", 0)])
+def test_cached_manifests_too(method: str, size: int) -> None:
+    rig = Rig()
+    protocol = rig.request(CACHED, method)
+    assert rig.access == [(method, CACHED, protocol.headers["x-request-id"], 200, size)]
+
+
+@pytest.mark.parametrize("path", ["/v2/", CACHED])
+def test_failing_health(path: str) -> None:
+    protocol = Rig(failing={"disk": "broken"}).request(path)
+    assert protocol.status == 503
+    assert json.loads(protocol.body)["errors"][0] == {
+        "code": "UNAVAILABLE",
+        "message": "service unavailable",
+        "detail": "health check failed: please see /debug/health",
+    }
+
+
+def explode(_: Request) -> Response:
+    raise RuntimeError("a bug")
+
+
+def test_a_bug_is_logged_with_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(explode)
+    protocol = rig.request(query="_state=secret")
+    request_id = protocol.headers["x-request-id"]
+    assert protocol.status == 500
+    assert json.loads(protocol.body)["errors"][0]["code"] == "UNKNOWN"
+    assert "a bug" not in protocol.body.decode()
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.exc_info is not None
+    assert request_id in record.getMessage()
+    assert "secret" not in caplog.text
+    assert rig.access == [("GET", "/v2/", request_id, 500, 0)]
+
+
+def test_a_bug_on_the_hot_path_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig()
+    rig.endpoint._lookup = lambda _: 1 / 0  # type: ignore[assignment,return-value]  # the bug
+    protocol = rig.request(CACHED)
+    assert protocol.status == 500
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/v2/", CACHED])
+def test_a_client_that_left_is_no_error(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "matou.registry")
+    Rig(lambda _: json_response({})).request(path, closed=True)
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert "the client closed the connection" in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_a_stream_that_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"abc"
+        raise StorageError("the disk is gone")
+
+    rig = Rig(lambda _: StreamResponse(200, [("content-length", "10")], chunks()))
+    protocol = rig.request("/v2/a/blobs/x")
+    assert protocol.body == b"abc"
+    assert rig.access[0][3:] == (200, 3)
+    assert "broke off after 3 bytes: the disk is gone" in caplog.text
