@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 PROGRAM = shutil.which("docker-registry")
 REALM = "https://portal.example.com/jwt/auth"
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="docker-registry is not installed")
-
 
 def free_port() -> int:
     with socket.socket() as listener:
@@ -61,7 +59,7 @@ def bundle(folder: Path, elliptic_key: PrivateKey) -> Path:
 @pytest.fixture(scope="module")
 def registry(folder: Path, bundle: Path) -> Iterator[str]:
     """Start docker-registry and give its URL."""
-    assert PROGRAM is not None
+    assert PROGRAM is not None, ".ci/packages tests installs it"
     port = free_port()
     configuration = folder / "config.yml"
     configuration.write_text(

@@ -63,3 +63,15 @@ def test_a_leaked_file_handle_fails_a_test(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "ResourceWarning: unclosed file" in done.stdout
+
+
+def test_no_test_is_skipped() -> None:
+    """What a test needs is installed by ``.ci/packages``; without it the test has to fail."""
+    excuses = {"skip", "skipif", "importorskip", "xfail"}
+    found = [
+        f"{relative(path)}:{node.lineno}: {node.attr}"
+        for path in python_files(ROOT / "tests")
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.Attribute) and node.attr in excuses
+    ]
+    assert found == []
