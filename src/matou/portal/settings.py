@@ -46,6 +46,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "matou.portal.api.encoded_paths.EncodedPathMiddleware",
 ]
 ROOT_URLCONF = "matou.portal.urls"
 APPEND_SLASH = False  # a POST to a path without its slash must fail, not become a GET

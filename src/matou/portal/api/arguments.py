@@ -7,15 +7,16 @@ over the query. Names in forms nest as Rack's do: ``a[b]=1`` is ``{"a": {"b": "1
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from django.core.exceptions import BadRequest
 from django.http import RawPostDataException
 from django.http.multipartparser import MultiPartParserError
 from ninja.params.models import Body, ParamModel, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from matou.portal.api.errors import ApiError, bad_argument
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Deeper than any parameter of this API; it bounds the work that a hostile body can ask for.
 DEEPEST_NESTING = 32
 LARGEST_ID = 2**63 - 1
+LONGEST_LIST = 1000
 
 BAD_BODY = (
     "Problem:\n  message body does not match declared format\nResolution:\n  when specifying application/json as"
@@ -47,8 +49,30 @@ def _split_commas(value: object) -> object:
     return value
 
 
-Names = Annotated[list[str], BeforeValidator(_split_commas)]
+def _split_list(value: object) -> object:
+    return [value] if isinstance(value, int) else _split_commas(value)
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4 else value  # noqa: PLR2004 -- roles have two digits
+
+
+Names = Annotated[list[str], BeforeValidator(_split_commas), Field(max_length=LONGEST_LIST)]
 """A list of words: a JSON array, ``name[]=`` repeated, or words separated by commas."""
+
+Ids = Annotated[list[Id], BeforeValidator(_split_list), Field(max_length=LONGEST_LIST)]
+"""A list of ids, in the same forms."""
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+
+
+Moment = Annotated[dt.datetime, AfterValidator(_in_utc)]
+"""A date, or a date and time; UTC unless it says otherwise."""
+
+RoleLevel = Annotated[Literal[10, 15, 20, 30, 40, 50], BeforeValidator(_number)]
+"""A role as a parameter."""
 
 
 def parse_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -221,6 +245,7 @@ _PROBLEMS: Mapping[str, str] = {
     "string_too_short": "is empty",
     "too_short": "is empty",
     "string_too_long": "is too long",
+    "too_long": "is too long",
     "greater_than_equal": "does not have a valid value",
     "greater_than": "does not have a valid value",
     "less_than_equal": "does not have a valid value",

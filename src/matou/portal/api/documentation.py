@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
+
+from matou.portal.api.routes import api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,9 +124,5 @@ def render(document: dict[str, Any], address: str) -> str:
 @require_safe
 def api_documentation(request: HttpRequest) -> HttpResponse:
     """``/help/api``: every operation with its parameters."""
-    from django.urls import reverse  # noqa: PLC0415 -- with the next import: the API imports this package's modules
-
-    from matou.portal.api import api  # noqa: PLC0415 -- as above
-
     del request
     return HttpResponse(render(dict(api.get_openapi_schema()), reverse(f"{api.urls_namespace}:openapi-json")))

@@ -8,11 +8,12 @@ converter ``ref`` decodes each segment once. It also gives routing errors the sh
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from django.http import HttpResponse, JsonResponse
 from django.urls import register_converter
+from django.utils import translation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ LONGEST_PATH = 16 * 1024
 class ReferenceConverter:
     """A path segment that holds an id or a URL-encoded full path; decoded exactly once."""
 
-    regex: ClassVar[str] = "[^/]+"
+    regex = "[^/]+"
 
     def to_python(self, value: str) -> str:
         """Decodes a segment; refuses what is no UTF-8, or holds a NUL, by not matching the route."""
@@ -44,7 +45,22 @@ class ReferenceConverter:
         return str(value)
 
 
+class IdConverter:
+    """A path segment that holds an id, of no more digits than the database has."""
+
+    regex = "[0-9]{1,18}"
+
+    def to_python(self, value: str) -> int:
+        """The number."""
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        """The number in digits."""
+        return str(value)
+
+
 register_converter(ReferenceConverter, "ref")
+register_converter(IdConverter, "id")
 
 
 def path_as_sent(request: HttpRequest) -> str | None:
@@ -83,7 +99,8 @@ class EncodedPathMiddleware:
         head = request.method == "HEAD"
         if head:
             request.method = "GET"
-        response = self.get_response(request)
+        with translation.override("en"):  # clients parse what errors say
+            response = self.get_response(request)
         if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             response = _in_json(response)
         if head:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar
 
-from ninja import Schema
-from pydantic import Field, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer
 
 
 def _timestamp(moment: datetime | None) -> str | None:
@@ -22,7 +21,7 @@ def _timestamp(moment: datetime | None) -> str | None:
 Timestamp = Annotated[datetime, PlainSerializer(_timestamp, return_type=str | None)]
 
 
-class Entity(Schema):
+class Entity(BaseModel):
     """Base of all entities: sends defaults too, but of the attributes in ``hidden`` only those that were set."""
 
     hidden: ClassVar[frozenset[str]] = frozenset()
@@ -33,9 +32,9 @@ class Entity(Schema):
 
 
 class Message(Entity):
-    """An error."""
+    """What is to be said."""
 
-    message: str = Field(description="What was wrong.")
+    message: str
 
 
 class Metadata(Entity):
@@ -100,6 +99,15 @@ class Member(UserBasic):
     membership_state: str = "active"
 
 
+class MembersAdded(Entity):
+    """What became of several new members."""
+
+    hidden = frozenset({"message"})
+
+    status: str = Field(description="`success`, or `error` when some could not be added.")
+    message: dict[str, str] | None = Field(default=None, description="Why, by user name.")
+
+
 class Namespace(Entity):
     """Where a project or group is."""
 
@@ -111,6 +119,13 @@ class Namespace(Entity):
     parent_id: int | None
     avatar_url: str | None = None
     web_url: str
+
+
+class Existence(Entity):
+    """Whether a path is taken."""
+
+    exists: bool
+    suggests: tuple[str, ...] = ()
 
 
 class Access(Entity):
@@ -132,7 +147,6 @@ class ProjectLinks(Entity):
 
     self: str
     members: str
-    container_registry: str | None = None
 
 
 class ProjectBasic(Entity):
@@ -165,6 +179,7 @@ class Project(ProjectBasic):
     container_registry_image_prefix: str | None = Field(None, description="What an image's name begins with.")
     links: ProjectLinks = Field(serialization_alias="_links")
     archived: bool
+    updated_at: Timestamp
     owner: UserBasic | None = None
     container_registry_enabled: bool
     container_registry_access_level: str = Field(description="`enabled`, `private` or `disabled`.")

@@ -96,6 +96,16 @@ def invalid(**fields: str | list[str]) -> ApiError:
     )
 
 
+def failed_to_save(what: str, error: ModelValidationError) -> ApiError:
+    """The 400 of a new group, whose problems GitLab tells as Ruby writes a hash."""
+    fields = ", ".join(f":{name}=>[{', '.join(map(_quoted, texts))}]" for name, texts in error.message_dict.items())
+    return ApiError(HTTPStatus.BAD_REQUEST, {"message": f"Failed to save {what} {{{fields}}}"})
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def conflict(message: str) -> ApiError:
     """The 409 of a thing that is there already."""
     return ApiError(HTTPStatus.CONFLICT, {"message": message})
