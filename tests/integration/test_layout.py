@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import sqlite3
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.hub import Hub
 from tests.integration.population import Population, populate
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import running_registry
+from tests.servers.matou_serve import MATOU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,3 +64,60 @@ def test_a_tree_of_docker_registry_is_served_by_us(tmp_path: Path) -> None:
         expected = picture(hub, population)
     with matou(tmp_path) as hub:
         compare(hub, population, expected)
+
+
+def test_both_take_turns_and_the_index_is_rebuilt_in_between(tmp_path: Path) -> None:
+    with matou(tmp_path) as hub:
+        population = populate(hub, "ours")
+        moved, deleted = hub.push_image("shared/app", "latest"), hub.push_image("shared/app", "old")
+    with docker(tmp_path) as hub:
+        population = population.and_then(populate(hub, "theirs"))
+        newer = hub.push_image("shared/app", "latest")
+        hub.delete(f"/v2/shared/app/manifests/{deleted.manifest.digest}")
+        paths = [*moved.paths(), *newer.paths("latest"), *deleted.paths("old")]
+        population = population.and_then(Population(paths, ["shared/app"]))
+        expected = picture(hub, population)
+    assert reindex(tmp_path)["skipped"] == 0
+    with matou(tmp_path) as hub:
+        compare(hub, population, expected)
+        # And on from there: what is pushed and deleted here is seen there.
+        latest = hub.push_image("shared/app", "latest")
+        hub.delete(f"/v2/shared/app/manifests/{newer.manifest.digest}")
+        population = population.and_then(Population(latest.paths("latest"), []))
+        expected = picture(hub, population)
+    with docker(tmp_path) as hub:
+        compare(hub, population, expected)
+
+
+def test_reindexing_changes_no_answer(tmp_path: Path) -> None:
+    with matou(tmp_path) as hub:
+        population = populate(hub)
+        subject = hub.get("/v2/team/artifacts/manifests/plain").headers[2]
+        population.paths.extend(["/v2/_catalog", f"/v2/team/artifacts/referrers/{subject}"])
+        expected = picture(hub, population)
+        assert b"sbom" in expected[f"/v2/team/artifacts/referrers/{subject}"].body
+    before = journal(tmp_path)
+    counts = [reindex(tmp_path), reindex(tmp_path)]
+    assert counts[0] == counts[1]
+    assert counts[0]["skipped"] == 0
+    assert journal(tmp_path) == before
+    with matou(tmp_path) as hub:
+        compare(hub, population, expected)
+        hub.push_image("team/app", "after")
+    assert journal(tmp_path)[: len(before)] == before
+    assert len(journal(tmp_path)) == len(before) + 3  # two blobs and a manifest, under new ids
+
+
+def journal(folder: Path) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(folder / "tree" / "matou" / "index.db")) as connection:
+        return connection.execute("SELECT * FROM journal ORDER BY id").fetchall()
+
+
+def reindex(folder: Path) -> dict[str, int]:
+    """Run ``matou registry reindex`` and return its counts."""
+    done = subprocess.run(
+        [MATOU, "registry", "reindex", "--json", folder / "config.yml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts

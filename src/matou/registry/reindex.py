@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -82,6 +83,8 @@ class Reindexer:
         self._gate = asyncio.Semaphore(CONCURRENCY)
         self._sizes: dict[Digest, int | None] = {}
         self._known: dict[Digest, bool] = {}
+        self._claimed: dict[Digest, int] = {}
+        self._verified: dict[Digest, bool] = {}
         self._connection: sqlite3.Connection
         self.summary = Summary()
 
@@ -120,18 +123,18 @@ class Reindexer:
         connection.execute(queries.ADD_REPOSITORY, {"repository": name, "now": now})
         repository_id = changes.repository_id_of(connection, name)
         values = {"repository_id": repository_id, "now": now}
+        await self._read_manifests(revisions)
         await self._read_sizes(layers)
         for digest in layers:
             if self._sizes[digest] is None:
                 self._skip(f"layer {digest} of {name}: its content is missing")
-                continue
-            connection.execute(queries.LINK_BLOB, values | {"digest": digest})
-        held = set()
-        await self._read_manifests(revisions)
-        for digest in revisions:
-            if self._known[digest]:
-                connection.execute(queries.LINK_MANIFEST, values | {"digest": digest})
-                held.add(digest)
+            elif not await self._is_whole(digest):
+                self._skip(f"layer {digest} of {name}: its content is damaged")
+            else:
+                connection.execute(queries.LINK_BLOB, values | {"digest": digest})
+        held = {digest for digest in revisions if self._known[digest]}
+        for digest in held:
+            connection.execute(queries.LINK_MANIFEST, values | {"digest": digest})
         await self._tags(name, held, values)
 
     async def _tags(self, name: str, held: set[Digest], values: dict[str, int | None]) -> None:
@@ -220,6 +223,21 @@ class Reindexer:
         is_cut_off = found.size == 0 and digest != Digest.of(b"", digest.algorithm)
         return None if found.is_directory or is_cut_off else found.size
 
+    async def _is_whole(self, digest: Digest) -> bool:
+        """Tell whether a blob is what its digest says; it is read only if it has another size than a manifest says."""
+        size = self._sizes[digest]
+        if size is None or self._claimed.get(digest, size) == size:
+            return True
+        if digest not in self._verified:
+            self._verified[digest] = await self._hash(digest, size) == digest
+        return self._verified[digest]
+
+    async def _hash(self, digest: Digest, size: int) -> str:
+        running = hashlib.new(digest.algorithm)
+        async for piece in self._driver.read(layout.blob_data(digest), 0, size):
+            await asyncio.to_thread(running.update, piece)
+        return f"{digest.algorithm}:{running.hexdigest()}"
+
     async def _read_manifests(self, digests: Iterable[Digest]) -> None:
         unknown = [digest for digest in digests if digest not in self._known]
         for digest, manifest in zip(unknown, await self._each(unknown, self._manifest), strict=True):
@@ -242,6 +260,8 @@ class Reindexer:
         except RegistryError as error:
             self._skip(f"manifest {digest}: {error}")
             return None
+        for descriptor in (*((manifest.config,) if manifest.config else ()), *manifest.layers):
+            self._claimed[descriptor.digest] = descriptor.size
         return NewManifest(
             digest=digest,
             media_type=manifest.media_type,

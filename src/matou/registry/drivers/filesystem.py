@@ -205,6 +205,8 @@ def _translated(function: Callable[..., T], *args: Any) -> T:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFound(f"{error.filename} does not exist") from error
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NotFound(f"{error.filename} leads in a circle") from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFull(f"no space left on the storage device: {error.strerror}") from error
         raise StorageError(f"storage failed: {error}") from error
@@ -245,6 +247,8 @@ def _rename(source: str, target: str) -> list[str]:
         except (FileNotFoundError, FileExistsError):  # makedirs raises both when it races with a delete
             if attempt == ATTEMPTS - 1:
                 raise
+        except IsADirectoryError:
+            os.rmdir(target)  # nothing of ours, and empty
         else:
             break
     return changed

@@ -5,6 +5,7 @@ Source: OCI Distribution Specification 1.1, "Pulling blobs" and "Deleting Blobs"
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from matou.registry.http.context import Context
     from matou.registry.http.message import AnyResponse, Headers, Request
 
+log = logging.getLogger("matou.registry")
+
 FOREVER = "max-age=31536000"  # content never changes under its digest
 
 
@@ -34,6 +37,12 @@ class Blobs:
         digest = Digest.parse(reference)
         size = self._context.reader.blob_size(repository, digest)
         if size is None:
+            raise _unknown(repository, digest)
+        if not await self._context.has_content(digest, size):
+            # As if it were not there, so that clients, who ask before they push, push it again.
+            log.error(
+                "request %s: storage lacks blob %s, of %d bytes; pushing it again heals it", request.id, digest, size
+            )
             raise _unknown(repository, digest)
         etag = f'"{digest}"'
         headers: Headers = [

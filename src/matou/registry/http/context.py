@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.registry.auth.base import Access
+from matou.registry.blobs import layout
+from matou.registry.drivers.base import NotFound
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from matou.registry.blobs.projector import Projector
     from matou.registry.blobs.upload_state import StateCodec
     from matou.registry.blobs.uploads import Uploads
+    from matou.registry.content.digest import Digest
     from matou.registry.drivers.base import Driver
     from matou.registry.http.urls import Urls
     from matou.registry.index.reader import Reader
@@ -32,6 +35,13 @@ class Context:
     states: StateCodec
     urls: Urls
     authenticator: Authenticator
+
+    async def has_content(self, digest: Digest, size: int) -> bool:
+        """Tell whether storage has a blob of so many bytes."""
+        try:
+            return (await self.driver.stat(layout.blob_data(digest))).size == size
+        except NotFound:
+            return False
 
 
 def repository_access(repository: str, actions: tuple[str, ...]) -> tuple[Access, ...]:

@@ -18,7 +18,7 @@ from matou.registry.blobs.uploads import SMALL
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, UNSUPPORTED_ALGORITHM, Digest
 from matou.registry.content.names import check_repository_name, is_repository_name
 from matou.registry.content.ranges import parse_content_range
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.base import StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
@@ -39,15 +39,17 @@ class BlobCommit:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def is_stored(self, digest: Digest) -> bool:
-        """Tell whether storage has a blob, whole as far as its size tells: a push then heals what is not."""
-        size = self._context.reader.stored_blob_size(digest)
-        if size is None:
+    async def is_stored(self, digest: Digest, size: int) -> bool:
+        """Tell whether storage has a blob, whole as far as its size tells: a push then heals what is not.
+
+        Args:
+            digest: of the blob.
+            size: bytes that were pushed.
+        """
+        # The index is asked as well: what storage shows may not be durable yet.
+        if self._context.reader.stored_blob_size(digest) != size:
             return False
-        try:
-            return (await self._context.driver.stat(layout.blob_data(digest))).size == size
-        except NotFound:
-            return False
+        return await self._context.has_content(digest, size)
 
     async def record(self, repository: str, digest: Digest, size: int, identity: Identity) -> None:
         """Link a stored blob to a repository."""
@@ -113,6 +115,9 @@ class Uploads:
                 if candidate == repository or await self._may_pull(request, candidate)
             ]
         for candidate in sources:
+            size = context.reader.blob_size(candidate, digest)
+            if size is None or not await context.has_content(digest, size):
+                continue
             projections = await context.writer.run(
                 partial(
                     changes.mount_blob,
@@ -299,7 +304,7 @@ async def push_small(
     expected = request.content_length
     if content is None or (expected is not None and len(content) != expected):
         raise RegistryError("SIZE_INVALID", detail=f"the body does not have the {expected} bytes announced")
-    await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest))
+    await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest, len(content)))
     await commit.record(repository, digest, len(content), identity)
     return commit.created(request, repository, digest)
 
@@ -313,7 +318,7 @@ async def finish(
     identity: Identity,
 ) -> Response:
     """Verify an upload, make it a blob of its repository and answer."""
-    await context.uploads.finish(state, digest, is_stored=await commit.is_stored(digest))
+    await context.uploads.finish(state, digest, is_stored=await commit.is_stored(digest, state.offset))
     await commit.record(state.repository, digest, state.offset, identity)
     return commit.created(request, state.repository, digest)
 
