@@ -18,7 +18,7 @@ from matou.registry.blobs.uploads import SMALL
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, UNSUPPORTED_ALGORITHM, Digest
 from matou.registry.content.names import check_repository_name, is_repository_name
 from matou.registry.content.ranges import parse_content_range
-from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
