@@ -19,6 +19,7 @@ from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
 from matou.registry.maintenance import Maintenance, UploadPurging
 from matou.registry.observe.access_log import AccessLog
+from matou.registry.observe.health import Health, scheduled_checks
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
 from matou.registry.observe.observer import Observer
@@ -82,9 +83,11 @@ class Worker:
             authenticator=build_authenticator(configuration),
         )
         common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
+        self._health = Health(scheduled_checks(configuration, self._driver), None)
+        self._health.start(loop)
         self._access_lines = _access_lines(configuration, loop)
         access = AccessLog(self._access_lines, configuration.log.accesslog.formatter) if self._access_lines else None
-        observer = Observer(access.log if access else None, dict, prefix)
+        observer = Observer(access.log if access else None, self._health.failing, prefix)
         self._endpoint = RsgiEndpoint(Application(context, common), observer)
         self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files.maintenance_lock)
         purging = configuration.storage.maintenance.uploadpurging
@@ -104,6 +107,7 @@ class Worker:
         loop.run_until_complete(self._close())
 
     async def _close(self) -> None:
+        await self._health.stop()
         await self._maintenance.stop()
         await self._writer.close()
         self._reader.close()

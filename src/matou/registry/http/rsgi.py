@@ -99,14 +99,14 @@ class RsgiEndpoint:
         protocol.response_bytes(response.status, headers, response.body)
 
     async def _answer(self, request: Request) -> AnyResponse:
-        if self._failing():
+        if self._failing:
             return error_response(RegistryError("UNAVAILABLE", detail="health check failed: please see /debug/health"))
         return await self._application.respond(request)
 
     def _serve_cached(self, scope: Any, protocol: Any, method: str, request_id: str, started: float) -> bool:
         path = scope.path
         prepared = self._lookup(path)
-        if prepared is None or self._failing():
+        if prepared is None or self._failing:
             return False
         header = scope.headers.get
         accept = header("accept")

@@ -13,14 +13,14 @@ class Observer:
 
     Args:
         access: logs an answered request: (scope, method, path, request id, status, bytes sent, seconds).
-        failing: returns the failing health checks, name to reason.
+        failing: the health checks that fail, name to reason; looked at anew for each request.
         prefix: what comes before ``/v2`` in paths.
     """
 
     def __init__(
         self,
         access: Callable[[Any, str, str, str, int, int, float], None] | None,
-        failing: Callable[[], Mapping[str, str]],
+        failing: Mapping[str, str],
         prefix: str,
     ) -> None:
         self.access = access

@@ -70,7 +70,7 @@ class Rig:
             common=[],
             respond=respond,
         )
-        self.endpoint = RsgiEndpoint(application, Observer(self._log, lambda: failing or {}, ""))
+        self.endpoint = RsgiEndpoint(application, Observer(self._log, failing or {}, ""))
 
     def _log(
         self, _scope: Any, method: str, path: str, request_id: str, status: int, size: int, seconds: float
