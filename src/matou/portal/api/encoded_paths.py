@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from django.http import HttpResponse, JsonResponse
-from django.urls import register_converter
 from django.utils import translation
 
 if TYPE_CHECKING:
@@ -57,10 +56,6 @@ class IdConverter:
     def to_url(self, value: int) -> str:
         """The number in digits."""
         return str(value)
-
-
-register_converter(ReferenceConverter, "ref")
-register_converter(IdConverter, "id")
 
 
 def path_as_sent(request: HttpRequest) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.urls import register_converter
+
 from matou.portal.api import (
     deploy_tokens,
     errors,
@@ -14,9 +16,13 @@ from matou.portal.api import (
     users,
 )
 from matou.portal.api.deploy_tokens import deploy_tokens_of
+from matou.portal.api.encoded_paths import IdConverter, ReferenceConverter
 from matou.portal.api.members import members_of
 from matou.portal.api.openapi import GitLabApi
 from matou.portal.api.resource_tokens import access_tokens_of
+
+register_converter(ReferenceConverter, "ref")
+register_converter(IdConverter, "id")
 
 api = GitLabApi(
     title="Matou REST API",

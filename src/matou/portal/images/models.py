@@ -35,3 +35,19 @@ class ContainerRepository(models.Model):
     def path(self) -> str:
         """The repository's name in the registry."""
         return f"{self.project.full_path}/{self.name}".rstrip("/").lower()
+
+
+class OrphanedRepository(models.Model):
+    """A repository of the registry whose project was deleted while its images were not.
+
+    Its name is given to no other project: whoever had that could read the images.
+
+    Attributes:
+        path: the repository's name in the registry.
+    """
+
+    path = models.CharField(max_length=255, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return self.path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
+from matou.portal.images import orphans
 from matou.portal.namespaces.members import (
     LastOwnerError,
     MemberExistsError,
@@ -259,7 +260,8 @@ def create_project(
         container_registry_access_level: ``enabled`` unless given.
 
     Raises:
-        ValidationError: the name or path is none or is taken, or the visibility is not allowed there.
+        ValidationError: the name or path is none or is taken, also by images of a deleted project unless an
+            administrator asks; or the visibility is not allowed there.
     """
     namespace = Namespace.objects.get(pk=namespace.pk)
     visibility = Visibility(visibility or Visibility.PRIVATE)
@@ -268,6 +270,8 @@ def create_project(
     check_path(problems, "path", path, namespace)
     check_project_name_is_free(problems, name, namespace)
     check_project_visibility(problems, visibility, namespace)
+    if not creator.is_admin:
+        problems.add("path", orphans.problem_of_full_path(join(namespace, path)))
     problems.raise_if_any()
     project = Project.objects.create(
         namespace=namespace,
@@ -280,6 +284,7 @@ def create_project(
         container_registry_access_level=RegistryAccess(container_registry_access_level or RegistryAccess.ENABLED),
     )
     Route.objects.create(path=project.full_path.lower(), project=project)
+    orphans.adopt(project)
     owner = creator if namespace.owner_id is None else namespace.owner
     above = Member.objects.filter(user=owner, group__in=namespace.lineage_ids, access_level=AccessLevel.OWNER)
     if owner is not None and not above.filter(expires_at=None).exists():
@@ -324,6 +329,7 @@ def update_project(
     if path is not None and path != project.path:
         check_path(problems, "path", path, project.namespace, project=project)
         check_without_images(problems, "path", Project.objects.filter(pk=project.pk))
+        problems.add("path", orphans.problem_of_full_path(join(project.namespace, path)))
         project.path = path
         project.full_path = join(project.namespace, path)
     problems.raise_if_any()
@@ -335,6 +341,8 @@ def update_project(
 
 @transaction.atomic
 def delete_project(project: Project) -> None:
-    """Delete a project with its members, tokens and their bots."""
-    delete_bots(Project.objects.filter(pk=project.pk), Namespace.objects.none())
+    """Delete a project with its members, tokens and their bots. Its images stay in the registry, out of reach."""
+    itself = Project.objects.filter(pk=project.pk)
+    delete_bots(itself, Namespace.objects.none())
+    orphans.leave_behind(itself)
     project.delete()

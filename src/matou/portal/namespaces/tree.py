@@ -8,6 +8,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Concat, Length, Lower, Substr
 
 from matou.portal.accounts.models import User
+from matou.portal.images import orphans
 from matou.portal.namespaces.models import Namespace, Project, Route
 from matou.portal.namespaces.paths import problem_of_full_path
 from matou.portal.namespaces.rules import Problems, check_without_images, join
@@ -32,6 +33,8 @@ def move_namespace(namespace: Namespace, path: str, *, field: str) -> None:
     growth = len(full_path) - len(namespace.full_path)
     problems = Problems()
     check_without_images(problems, field, projects)
+    if projects.exists():
+        problems.add(field, orphans.problem_of_full_path(full_path))
     for rows in (groups, projects):
         longest = rows.order_by(Length("full_path").desc()).values_list("full_path", flat=True).first()
         if longest is not None and growth > 0:
@@ -51,7 +54,9 @@ def move_namespace(namespace: Namespace, path: str, *, field: str) -> None:
 def delete_namespace(namespace: Namespace) -> None:
     """Delete a namespace with everything below it."""
     groups = Namespace.objects.filter(lineage__startswith=namespace.lineage)
-    delete_bots(Project.objects.filter(namespace__in=groups), groups)
+    projects = Project.objects.filter(namespace__in=groups)
+    delete_bots(projects, groups)
+    orphans.leave_behind(projects)
     namespace.delete()
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from matou.portal.accounts.models import User
-from matou.portal.images.models import ContainerRepository
+from matou.portal.images.models import ContainerRepository, OrphanedRepository
 from matou.portal.namespaces import services
 from matou.portal.namespaces.models import AccessLevel, Member, Namespace, Project, Route
 from matou.portal.namespaces.roles import group_role, project_role
@@ -208,6 +208,38 @@ def test_deleting_takes_everything_below_and_the_bots(tree: Tree) -> None:
     services.delete_project(other)
     assert not User.objects.filter(pk__in=bots).exists()
     assert User.objects.filter(pk=owner.pk).exists()
+
+
+def test_images_of_a_deleted_project_are_nobodys(tree: Tree) -> None:
+    owner = tree.user()
+    top = tree.group(owner, path="Harbour")
+    project = tree.project(top, owner, path="Shop")
+    for name in ("", "web", "web/deep"):
+        ContainerRepository.objects.create(project=project, name=name)
+    services.delete_group(top)
+    assert ContainerRepository.objects.count() == 0
+
+    thief = tree.user()
+    again = tree.group(thief, path="harbour")
+    assert "images of a deleted project" in refusal(tree.project, again, thief, path="shop")["path"][0]
+    below = tree.group(thief, parent=again, path="shop")
+    assert "images of a deleted project" in refusal(tree.project, below, thief, path="web")["path"][0]
+    other = tree.project(below, thief, path="other")
+    assert "images of a deleted project" in refusal(services.update_project, other, path="Web")["path"][0]
+    elsewhere = tree.project(tree.group(thief, path="quay"), thief)
+    services.delete_group(again)
+    assert (
+        "images of a deleted project" in refusal(services.update_group, elsewhere.namespace, path="harbour")["path"][0]
+    )
+    services.update_project(elsewhere, name="still works")
+
+    admin = tree.user(is_admin=True)
+    heir = tree.project(tree.group(admin, path="harbour"), admin, path="shop")
+    names = ContainerRepository.objects.filter(project=heir).values_list("name", flat=True)
+    assert set(names) == {"", "web", "web/deep"}
+    assert OrphanedRepository.objects.count() == 0
+    services.delete_project(heir)
+    assert OrphanedRepository.objects.count() == 3
 
 
 def test_user_namespaces(tree: Tree) -> None:
