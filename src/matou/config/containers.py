@@ -67,6 +67,8 @@ class MapOf(Kind[Mapping[str, T]]):
             raise mismatch(node, place, self.expected)
         values: dict[str, T] = {}
         for name, item in node.entries.items():
+            if is_null(item) and not isinstance(self.kind, Anything):
+                continue
             try:
                 if self.check is not None:
                     self.check(name)

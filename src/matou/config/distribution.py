@@ -7,12 +7,13 @@ keys that nobody knows are warned of.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 from matou.config.environment import override
 from matou.config.findings import ConfigurationError, Finding, Findings, Origin
 from matou.config.kinds import Mismatch, Place
-from matou.config.schema import Section
+from matou.config.schema import Section, find_elsewhere
 from matou.config.sections.root import VERSION, Configuration
 from matou.config.yaml_lines import LARGEST, Mapping, Scalar, read_yaml
 
@@ -63,12 +64,12 @@ def parse_configuration(data: bytes, source: str, environ: Environ[str, str]) ->
     _check_version(tree, findings)
     tree = override(tree, root, environ, findings)
     try:
-        configuration = root.read(tree, Place("", findings))
+        configuration = root.read(tree, Place("", findings, elsewhere=functools.partial(find_elsewhere, Configuration)))
     except Mismatch as error:
         findings.error(tree.origin, f"the configuration {error}")
         configuration = Configuration()
     findings.raise_errors()
-    return dataclasses.replace(configuration, warnings=tuple(findings.warnings))
+    return dataclasses.replace(configuration, warnings=findings.sorted_warnings())
 
 
 def _check_version(tree: Node, findings: Findings) -> None:

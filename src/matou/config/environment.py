@@ -82,6 +82,8 @@ def _set_in_section(node: Node, kind: Section[Any], path: list[str], value: Node
         near = difflib.get_close_matches(path[0], known, n=1)
         raise Unrecognised(f"; {path[0]} is not known here, did you mean {near[0]}?" if near else "")
     section = _as_mapping(node, value)
+    if section is None:
+        return node
     present = section.entries.get(each.key)
     below = Scalar(value.origin, "null", "") if present is None else present
     section.entries[each.key] = _set(below, each.kind, path[1:], value)
@@ -94,13 +96,26 @@ def _set_in_map(node: Node, kind: Kind[Any] | None, path: list[str], value: Node
         # ``storage: inmemory``: a word for a map.
         node = Mapping(node.origin, {node.text: Scalar(node.origin, "null", "")}, {node.text: node.origin})
     mapping = _as_mapping(node, value)
-    key = path[0].lower()
-    if len(path) > 1:
-        key = next((name for name in mapping.entries if name.upper() == path[0]), key)
+    if mapping is None:
+        return node
+    words = _words_of_key(kind, path)
+    key = "_".join(path[:words]).lower()
+    if len(path) > words:
+        key = next((name for name in mapping.entries if name.upper() == key.upper()), key)
     below = mapping.entries.get(key) or Scalar(value.origin, "null", "")
-    mapping.entries[key] = _set(below, _kind_below(kind, key), path[1:], value)
+    mapping.entries[key] = _set(below, _kind_below(kind, key), path[words:], value)
     mapping.key_origins.setdefault(key, value.origin)
     return mapping
+
+
+def _words_of_key(kind: Kind[Any] | None, path: list[str]) -> int:
+    """Return how many parts of the path make the next key: more than one for ``S3_V2``, as in GitLab's fork."""
+    known = {each.key for each in settings_of(kind.cls)} if isinstance(kind, Section) else set()
+    longest = max((key.count("_") for key in known), default=0) + 1
+    for words in range(min(longest, len(path)), 1, -1):
+        if "_".join(path[:words]).lower() in known:
+            return words
+    return 1
 
 
 def _kind_below(kind: Kind[Any] | None, key: str) -> Kind[Any] | None:
@@ -113,6 +128,8 @@ def _kind_below(kind: Kind[Any] | None, key: str) -> Kind[Any] | None:
 
 
 def _set_in_list(node: Node, kind: Kind[Any] | None, path: list[str], value: Node) -> Node:
+    if not isinstance(node, Sequence) and not is_null(node):
+        return node  # which the file must not say, and will be reported
     sequence = node if isinstance(node, Sequence) else Sequence(value.origin)
     index = path[0]
     if not index.isascii() or not index.isdigit() or len(index) > LONGEST_INDEX:
@@ -126,5 +143,8 @@ def _set_in_list(node: Node, kind: Kind[Any] | None, path: list[str], value: Nod
     return sequence
 
 
-def _as_mapping(node: Node, value: Node) -> Mapping:
-    return node if isinstance(node, Mapping) else Mapping(value.origin)
+def _as_mapping(node: Node, value: Node) -> Mapping | None:
+    """Return the node, a new map where there is nothing, or None where the file has what will be reported."""
+    if isinstance(node, Mapping):
+        return node
+    return Mapping(value.origin) if is_null(node) else None

@@ -44,14 +44,16 @@ class ConfigurationError(ValueError):
 
     Attributes:
         findings: the same, one by one.
+        warnings: what else was found until then.
     """
 
-    def __init__(self, findings: tuple[Finding, ...]) -> None:
+    def __init__(self, findings: tuple[Finding, ...], warnings: tuple[Finding, ...] = ()) -> None:
         super().__init__("\n".join(str(finding) for finding in findings))
         self.findings = findings
+        self.warnings = warnings
 
-    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[Finding, ...]]]:
-        return type(self), (self.findings,)
+    def __reduce__(self) -> tuple[type[ConfigurationError], tuple[tuple[Finding, ...], tuple[Finding, ...]]]:
+        return type(self), (self.findings, self.warnings)
 
 
 @dataclass(slots=True)
@@ -87,7 +89,11 @@ class Findings:
             ConfigurationError: there are errors.
         """
         if self.errors:
-            raise ConfigurationError(tuple(sorted(self.errors, key=_by_line)))
+            raise ConfigurationError(tuple(sorted(self.errors, key=_by_line)), self.sorted_warnings())
+
+    def sorted_warnings(self) -> tuple[Finding, ...]:
+        """Return the warnings in the order of the file, then those of the environment."""
+        return tuple(sorted(self.warnings, key=_by_line))
 
 
 def _by_line(finding: Finding) -> tuple[bool, str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from matou.config.durations import NANOSECONDS, format_duration, parse_duration
@@ -34,6 +34,10 @@ class Mismatch(ValueError):  # noqa: N818 -- what is wrong
     """A node is not of the kind: the text says what was found and expected, without the key."""
 
 
+def _nowhere(_key: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a value stands.
@@ -42,19 +46,21 @@ class Place:
         key: dotted path from the top, such as ``http.tls.clientcas[0]``.
         findings: takes what is wrong below.
         secret: the value must not be repeated.
+        elsewhere: finds the path of a key that was put at the wrong place.
     """
 
     key: str
     findings: Findings
     secret: bool = False
+    elsewhere: Callable[[str], str | None] = _nowhere
 
     def child(self, name: str) -> Place:
         """Return the place of a key below."""
-        return Place(f"{self.key}.{name}" if self.key else name, self.findings, self.secret)
+        return replace(self, key=f"{self.key}.{name}" if self.key else name)
 
     def item(self, index: int) -> Place:
         """Return the place of an item of a list."""
-        return Place(f"{self.key}[{index}]", self.findings, self.secret)
+        return replace(self, key=f"{self.key}[{index}]")
 
     def error(self, origin: Origin, text: str) -> None:
         """Note an error about this place."""
@@ -131,7 +137,7 @@ class Text(Kind[str]):
         return "text"
 
     def read(self, node: Node, place: Place) -> str:
-        if not isinstance(node, Scalar) or node.tag == "binary":
+        if not isinstance(node, Scalar) or node.tag in ("null", "binary"):
             raise mismatch(node, place, self.expected)
         if self.check is not None and node.text:
             try:

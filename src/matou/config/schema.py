@@ -10,17 +10,19 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from matou.config.containers import ListOf
 from matou.config.kinds import Kind, Mismatch, describe
 from matou.config.yaml_lines import Mapping, Node, Scalar, is_null
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Self
 
     from matou.config.kinds import Place
 
 T = TypeVar("T")
 METADATA = "setting"
+LONGEST_KEY = 60  # characters of an unknown key that a message repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,18 @@ class Refused:
     applies: Callable[[Any], bool] = bool
 
 
-Status = Effective | NoEffect | Refused
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The key is read and checked, and would be used by something that is refused.
+
+    Attributes:
+        of: the key that asks for it.
+    """
+
+    of: str
+
+
+Status = Effective | NoEffect | Refused | Checked
 EFFECTIVE = Effective()
 
 
@@ -263,8 +276,38 @@ def _warn_of_unknown(node: Mapping, known: tuple[Setting, ...], place: Place) ->
     for key in node.entries:
         if key in keys:
             continue
-        near = difflib.get_close_matches(key.lower(), keys, n=1)
-        hint = f"; did you mean {place.child(near[0]).key}?" if near else ""
+        # Quadratic in the length: no key is that long.
+        name = key[:LONGEST_KEY]
+        local = difflib.get_close_matches(name.lower(), keys, n=1, cutoff=0.7)
+        near = place.child(local[0]).key if local else place.elsewhere(name.lower())
+        hint = f"; did you mean {near}?" if near else ""
         where = f" in {place.key}" if place.key else ""
-        name = repr(key) if len(key) <= 80 else f"{key[:80]!r}..."  # noqa: PLR2004 -- a line of a log
-        place.findings.warn(node.key_origins[key], f"unknown key {name}{where}, which is ignored{hint}")
+        shown = repr(name) if name == key else f"{name!r}..."
+        place.findings.warn(node.key_origins[key], f"unknown key {shown}{where}, which is ignored{hint}")
+
+
+def section_of(kind: Kind[Any]) -> type[Settings] | None:
+    """Return the section that a kind is, or is a list of."""
+    inner = kind.kind if isinstance(kind, ListOf) else kind
+    return inner.cls if isinstance(inner, Section) else None
+
+
+def walk(cls: type[Settings], prefix: str = "", status: Status = EFFECTIVE) -> Iterator[tuple[str, Setting, Status]]:
+    """Yield every key below a section: its path, itself, and its status, which it may have from above."""
+    for each in settings_of(cls):
+        path = f"{prefix}.{each.key}" if prefix else each.key
+        own = status if isinstance(each.status, Effective) else each.status
+        yield path, each, own
+        below = section_of(each.kind)
+        if below is not None:
+            inherited: Status = Checked(path) if isinstance(own, Refused) else own
+            yield from walk(below, path + "[]" * isinstance(each.kind, ListOf), inherited)
+
+
+def find_elsewhere(cls: type[Settings], key: str) -> str | None:
+    """Return the path of the key that somebody may have meant who put it at the wrong place, or None."""
+    paths: dict[str, str] = {}
+    for path, each, _ in walk(cls):
+        paths.setdefault(each.key, path)
+    near = difflib.get_close_matches(key, paths, n=1, cutoff=0.8)
+    return paths[near[0]] if near else None

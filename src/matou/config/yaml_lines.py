@@ -6,6 +6,7 @@ yaml.v2, which Distribution uses: YAML 1.1, only the first document, a repeated 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,12 @@ LARGEST = 1 << 20  # bytes of a file or an environment variable
 DEEPEST = 64  # nested nodes
 MOST_NODES = 20_000  # after aliases are expanded
 TAG = "tag:yaml.org,2002:"
+TAGGED = "a value has a tag (!), which is not used here; put quotes around a text that begins with !"
 SCALAR_TAGS = frozenset(
     TAG + name for name in ("str", "null", "bool", "int", "float", "binary", "timestamp", "merge", "value")
 )
+# Messages of PyYAML quote what they stumble over: a character is a help, more may be a part of a secret.
+_QUOTED = re.compile(r"'[^']{3,}'")
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ def read_yaml(data: bytes, origin: Origin, findings: Findings) -> Node:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         column = error.problem_mark.column + 1 if error.problem_mark else 1
         what = " ".join(filter(None, (error.context, error.problem)))
+        what = _QUOTED.sub("...", what)
         raise _error(_at(origin, line), f"is not valid YAML: {what}, in column {column}") from error
     except (yaml.YAMLError, UnicodeError) as error:
         what = str(error).splitlines()[0] if str(error) else "it cannot be read"
@@ -166,10 +171,10 @@ class _Composer:
 
     def _alias(self, anchor: str | None, origin: Origin) -> Node:
         if anchor is None or anchor not in self._anchors:
-            raise _error(origin, f"*{anchor} stands for nothing; expected an anchor &{anchor} above")
+            raise _error(origin, "an alias (*) has no anchor (&) above; put quotes around a text that begins with *")
         known = self._anchors[anchor]
         if known is None:
-            raise _error(origin, f"*{anchor} stands for something that it is a part of")
+            raise _error(origin, "an alias (*) stands for something that it is a part of; remove it")
         node, size = known
         self._add(origin, size)
         return _copy(node)
@@ -179,12 +184,12 @@ class _Composer:
         if tag is None or tag == "!":
             tag = self._resolve(yaml.ScalarNode, event.value, event.implicit)
         if tag not in SCALAR_TAGS:
-            raise _error(origin, f"has the tag {tag!r}; expected a plain value without a tag")
+            raise _error(origin, TAGGED)
         return Scalar(origin, tag.removeprefix(TAG), event.value)
 
     def _sequence(self, event: yaml.SequenceStartEvent, origin: Origin, depth: int) -> Sequence:
         if event.tag not in (None, "!", TAG + "seq"):
-            raise _error(origin, f"has the tag {event.tag!r}; expected a plain list")
+            raise _error(origin, TAGGED)
         sequence = Sequence(origin)
         while not self._is_next(yaml.SequenceEndEvent):
             sequence.items.append(self._node(depth + 1))
@@ -193,7 +198,7 @@ class _Composer:
 
     def _mapping(self, event: yaml.Event, origin: Origin, depth: int) -> Mapping:
         if not isinstance(event, yaml.MappingStartEvent) or event.tag not in (None, "!", TAG + "map"):
-            raise _error(origin, f"has the tag {getattr(event, 'tag', None)!r}; expected plain keys and values")
+            raise _error(origin, TAGGED)
         mapping = Mapping(origin)
         merged: list[Mapping] = []
         while not self._is_next(yaml.MappingEndEvent):

@@ -68,7 +68,11 @@ class Database(Settings):
     """``database``."""
 
     enabled: str = setting(
-        Choice(("false", "true", "prefer"), fold=True),
+        Choice(
+            ("false", "true", "prefer"),
+            fold=True,
+            aliases=(("no", "false"), ("off", "false"), ("yes", "true"), ("on", "true")),
+        ),
         "false",
         "`true`: metadata in PostgreSQL; `prefer` is the same as `false` here, as what it prefers is not there",
         status=Refused(
@@ -182,6 +186,4 @@ class RateLimiter(Settings):
     limiters: tuple[Limiter, ...] = setting(ListOf(Section(Limiter)), (), "the limits")
 
 
-GC_STATUS = NoEffect(
-    "this version of Matou has no collector: nothing that was pushed is deleted but by request, so the disk fills"
-)
+GC_STATUS = NoEffect("online collection needs `database`: without one GitLab's registry does not read `gc`, either")

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matou.config.containers import Anything, MapOf
 from matou.config.kinds import Boolean, Choice, Duration, Integer, Text
 from matou.config.schema import Settings, section, setting
 
+if TYPE_CHECKING:
+    from matou.config.kinds import Place
+    from matou.config.yaml_lines import Mapping as MappingNode
+
 MIB = 1 << 20
+GCS_UNIT = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +81,19 @@ class GcsParameters(Settings):
     keyfile: str = setting(Text(), "", "JSON key file of the service account")
     credentials: Mapping[str, Any] = setting(MapOf(Anything()), {}, "content of the key file", secret=True)
     rootdirectory: str = setting(Text(), "", "prefix of all names")
-    chunksize: int = setting(Integer(256 * 1024), 5 * MIB, "bytes of a part of an upload; a multiple of 256 KiB")
+    chunksize: int = setting(Integer(GCS_UNIT), 5 * MIB, "bytes of a part of an upload; a multiple of 256 KiB")
     maxconcurrency: int = setting(Integer(1), 50, "requests at a time")
     useragent: str = setting(Text(), "", "User-Agent of requests (GitLab)")
     parallelwalk: bool = setting(Boolean(), default=False, doc="list in parallel (GitLab)")
     debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
+
+    def verify(self, node: MappingNode, place: Place) -> GcsParameters:
+        """Check the size of parts, which the service restricts."""
+        if self.chunksize % GCS_UNIT:
+            place.child("chunksize").error(
+                node.key_origins["chunksize"], f"is {self.chunksize}; expected a multiple of {GCS_UNIT} (256 KiB)"
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,7 @@ class AzureParameters(Settings):
 
     accountname: str = setting(Text(), "", "storage account", required=True)
     accountkey: str = setting(Text(), "", "its key", secret=True)
+    connectionstring: str = setting(Text(), "", "all of it in one text", secret=True)
     container: str = setting(Text(), "", "its name", required=True)
     credentials: AzureCredentials = section(AzureCredentials, "other ways to authenticate")
     credentials_type: str = setting(
@@ -114,6 +128,9 @@ class AzureParameters(Settings):
     serviceurl: str = setting(Text(), "", "URL of the service, instead of `realm` (GitLab)")
     max_retries: int = setting(Integer(0), 5, "of a request")
     retry_delay: float = setting(Duration(), 0.1, "between retries")
+    retry_try_timeout: float = setting(Duration(), 0.0, "of each try (GitLab)")
+    max_retry_delay: float = setting(Duration(), 0.0, "longest wait between retries (GitLab)")
+    skipverify: bool = setting(Boolean(), default=False, doc="don't check the service's certificate")
     legacyrootprefix: bool = setting(Boolean(), default=False, doc="names begin with `/` (GitLab)")
     trimlegacyrootprefix: bool = setting(Boolean(), default=True, doc="names don't begin with `/` (GitLab)")
     api_pool_initial_interval: float = setting(Duration(), 0.1, "first wait for a copy (GitLab)")
@@ -121,6 +138,16 @@ class AzureParameters(Settings):
     api_pool_max_elapsed_time: float = setting(Duration(), 5.0, "all waits for a copy (GitLab)")
     debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
     debug_log_events: str = setting(Text(), "", "which events are logged (GitLab)")
+
+    def verify(self, node: MappingNode, place: Place) -> AzureParameters:
+        """Refuse both or neither of two opposite settings, as GitLab's fork does."""
+        both = "legacyrootprefix" in node.entries and "trimlegacyrootprefix" in node.entries
+        if both and self.legacyrootprefix == self.trimlegacyrootprefix:
+            place.child("trimlegacyrootprefix").error(
+                node.key_origins["trimlegacyrootprefix"],
+                f"is {str(self.legacyrootprefix).lower()}, as is legacyrootprefix; expected the opposite, or one alone",
+            )
+        return self
 
 
 @dataclass(frozen=True, slots=True)

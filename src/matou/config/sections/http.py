@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from matou.config.containers import ListOf, MapOf
 from matou.config.kinds import Boolean, Choice, Duration, Text
-from matou.config.schema import NoEffect, Refused, Settings, section, setting
+from matou.config.schema import Checked, NoEffect, Refused, Settings, section, setting
 
 if TYPE_CHECKING:
     from matou.config.kinds import Place
@@ -60,20 +60,16 @@ HEADERS = MapOf(
     ListOf(Text(check_header_value, "a text")),
     check_header_name,
 )
-LETS_ENCRYPT = Refused(
-    "certificates from Let's Encrypt",
-    "let a proxy such as Caddy or nginx, or certbot, fetch the certificate, and remove http.tls.letsencrypt",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class LetsEncrypt(Settings):
     """``http.tls.letsencrypt``."""
 
-    cachefile: str = setting(Text(), "", "where the certificate is kept", status=LETS_ENCRYPT)
-    email: str = setting(Text(), "", "of the account", status=LETS_ENCRYPT)
-    hosts: tuple[str, ...] = setting(ListOf(Text()), (), "names that get a certificate", status=LETS_ENCRYPT)
-    directoryurl: str = setting(Text(), "", "of the ACME service", status=LETS_ENCRYPT)
+    cachefile: str = setting(Text(), "", "where the certificate is kept")
+    email: str = setting(Text(), "", "of the account")
+    hosts: tuple[str, ...] = setting(ListOf(Text()), (), "names that get a certificate")
+    directoryurl: str = setting(Text(), "", "of the ACME service")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +120,16 @@ class Tls(Settings):
             "remove http.tls.ciphersuites: only ECDHE with AES-GCM or ChaCha20-Poly1305 is ever used",
         ),
     )
-    letsencrypt: LetsEncrypt = section(LetsEncrypt, "certificates from an ACME service")
+    letsencrypt: LetsEncrypt = section(
+        LetsEncrypt,
+        "certificates from an ACME service",
+        status=Refused(
+            "certificates from Let's Encrypt",
+            "let a proxy such as Caddy or nginx, or certbot, fetch the certificate, and remove http.tls.letsencrypt",
+            "a key of it is set",
+            lambda letsencrypt: letsencrypt != LetsEncrypt(),
+        ),
+    )
 
     def verify(self, node: MappingNode, place: Place) -> Tls:
         """Check that certificate and key come together."""
@@ -179,7 +184,7 @@ class Debug(Settings):
 
     addr: str = setting(ADDRESS, "", "host:port of the debug server: health and metrics; none unless given")
     prometheus: Prometheus = section(Prometheus, "metrics")
-    tls: DebugTls = section(DebugTls, "of the debug server (GitLab)")
+    tls: DebugTls = section(DebugTls, "of the debug server (GitLab)", status=Checked("http.debug.tls.enabled"))
     pprof: Pprof = section(Pprof, "of the debug server (GitLab)")
 
 

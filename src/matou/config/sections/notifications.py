@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matou.config.containers import ListOf
 from matou.config.kinds import Boolean, Duration, Integer, Text
-from matou.config.schema import Refused, Section, Settings, section, setting
+from matou.config.schema import Checked, Refused, Section, Settings, section, setting
 from matou.config.sections.http import HEADERS
 
 
@@ -48,7 +48,10 @@ class Endpoint(Settings):
 class Notifications(Settings):
     """``notifications``."""
 
-    events: Events = section(Events, "what events hold", go="EventConfig")
+    events: Events = section(Events, "what events hold", go="EventConfig", status=Checked("notifications.endpoints"))
+    fanouttimeout: float = setting(
+        Duration(), 15.0, "to send what waits at the end (GitLab)", status=Checked("notifications.endpoints")
+    )
     endpoints: tuple[Endpoint, ...] = setting(
         ListOf(Section(Endpoint)),
         (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from matou.config.kinds import Boolean, Text
-from matou.config.schema import Refused, Settings, section, setting
+from matou.config.schema import Checked, Refused, Settings, section, setting
 
 INSTEAD = "remove it; errors are in the log with their tracebacks"
 
@@ -45,9 +45,9 @@ class NewRelic(Settings):
 class Reporting(Settings):
     """``reporting``."""
 
-    sentry: Sentry = section(Sentry, "Sentry (GitLab)")
-    bugsnag: Bugsnag = section(Bugsnag, "Bugsnag (2.8)")
-    newrelic: NewRelic = section(NewRelic, "New Relic (2.8)")
+    sentry: Sentry = section(Sentry, "Sentry (GitLab)", status=Checked("reporting.sentry.enabled"))
+    bugsnag: Bugsnag = section(Bugsnag, "Bugsnag (2.8)", status=Checked("reporting.bugsnag.apikey"))
+    newrelic: NewRelic = section(NewRelic, "New Relic (2.8)", status=Checked("reporting.newrelic.licensekey"))
 
 
 @dataclass(frozen=True, slots=True)

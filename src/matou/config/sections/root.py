@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.config.kinds import Choice
-from matou.config.schema import Refused, Settings, optional, section, setting
+from matou.config.schema import Checked, Refused, Settings, optional, section, setting
 from matou.config.sections.auth import Auth
 from matou.config.sections.database import GC_STATUS, Database, Gc, RateLimiter
 from matou.config.sections.health import Health
 from matou.config.sections.http import Http
 from matou.config.sections.log import LEVELS, Log
+from matou.config.sections.middleware import Middleware
 from matou.config.sections.notifications import Notifications
-from matou.config.sections.proxy import Middleware, Proxy
+from matou.config.sections.proxy import Proxy
 from matou.config.sections.redis import Redis
 from matou.config.sections.reporting import Profiling, Reporting
 from matou.config.sections.storage import Storage
@@ -62,10 +63,14 @@ class Configuration(Settings):
     validation: Validation = section(Validation, "of what is pushed")
     policy: Policy = section(Policy, "of what is pushed")
     reporting: Reporting = section(Reporting, "of errors to services")
-    profiling: Profiling = section(Profiling, "of the program")
-    database: Database = section(Database, "metadata (GitLab)")
+    profiling: Profiling = section(
+        Profiling, "of the program (GitLab)", status=Checked("profiling.stackdriver.enabled")
+    )
+    database: Database = section(Database, "metadata (GitLab)", status=Checked("database.enabled"))
     gc: Gc = section(Gc, "online garbage collection (GitLab)", status=GC_STATUS)
-    rate_limiter: RateLimiter = section(RateLimiter, "limits of requests (GitLab)")
+    rate_limiter: RateLimiter = section(
+        RateLimiter, "limits of requests (GitLab)", status=Checked("rate_limiter.enabled")
+    )
     warnings: tuple[Finding, ...] = ()
 
     def verify(self, node: Mapping, place: Place) -> Configuration:

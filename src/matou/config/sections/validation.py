@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matou.config.containers import ListOf
 from matou.config.kinds import Boolean, Choice, Integer, Text
-from matou.config.schema import Refused, Section, Settings, section, setting
+from matou.config.schema import Checked, Refused, Section, Settings, section, setting
 
 
 def check_pattern(pattern: str) -> None:
@@ -116,7 +116,9 @@ class Schema1(Settings):
             "Docker image manifests of schema 1", "write enabled: false; build such images again with a present Docker"
         ),
     )
-    signingkeyfile: str = setting(Text(), "", "key that signs them", go="TrustKey")
+    signingkeyfile: str = setting(
+        Text(), "", "key that signs them", go="TrustKey", status=Checked("compatibility.schema1.enabled")
+    )
 
 
 @dataclass(frozen=True, slots=True)
