@@ -129,6 +129,7 @@ def config_check(
         warnings = [str(warning) for warning in load_configuration(path, os.environ).warnings]
     except ConfigurationError as error:
         errors = str(error).splitlines()
+        warnings = [str(warning) for warning in error.warnings]
     failed = bool(errors or (strict and warnings))
     if as_json:
         typer.echo(json.dumps({"path": str(path), "valid": not failed, "errors": errors, "warnings": warnings}))

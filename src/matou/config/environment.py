@@ -49,7 +49,7 @@ def override(tree: Node, root: Section[Any], environ: Environ[str, str], finding
         if not name.startswith(PREFIX) or name in OURS:
             continue
         origin = Origin(f"environment variable {name}")
-        value = read_yaml(environ[name].encode("utf-8", "surrogateescape"), origin, findings)
+        value = read_yaml(environ[name].encode("utf-8", "surrogatepass"), origin, findings)
         path = name.removeprefix(PREFIX).split("_")
         try:
             if path[0] == "VERSION":
@@ -76,10 +76,12 @@ def _set(node: Node, kind: Kind[Any] | None, path: list[str], value: Node) -> No
 
 
 def _set_in_section(node: Node, kind: Section[Any], path: list[str], value: Node) -> Node:
+    if len(path) > 1 and path[0] in kind.cls.INLINED:
+        return _set_in_section(node, kind, path[1:], value)
     known = {each.variable: each for each in settings_of(kind.cls)}
     each = known.get(path[0])
     if each is None:
-        near = difflib.get_close_matches(path[0], known, n=1)
+        near = difflib.get_close_matches(path[0], known, n=1, cutoff=0.8)
         raise Unrecognised(f"; {path[0]} is not known here, did you mean {near[0]}?" if near else "")
     section = _as_mapping(node, value)
     if section is None:
@@ -123,7 +125,9 @@ def _kind_below(kind: Kind[Any] | None, key: str) -> Kind[Any] | None:
         return kind.kind if isinstance(kind.kind, (ListOf, Section)) else None
     if isinstance(kind, Section):
         below = next((each.kind for each in settings_of(kind.cls) if each.key == key), None)
-        return Section(below.cls, free=True) if isinstance(below, Section) else None
+        if isinstance(below, Section):
+            return Section(below.cls, free=True)
+        return below if isinstance(below, (ListOf, MapOf)) else None
     return None
 
 

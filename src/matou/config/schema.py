@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from matou.config.containers import ListOf
 from matou.config.kinds import Kind, Mismatch, describe
@@ -74,9 +74,14 @@ EFFECTIVE = Effective()
 
 
 class Settings:
-    """What all sections derive from."""
+    """What all sections derive from.
+
+    Attributes:
+        INLINED: parts of environment variables that may stand before the section's own, and mean nothing.
+    """
 
     __slots__ = ()
+    INLINED: ClassVar[frozenset[str]] = frozenset()
 
     def verify(self, node: Mapping, place: Place) -> Self:  # noqa: ARG002 -- for those that override it
         """Check what concerns several keys; return the section as it shall be."""

@@ -6,6 +6,7 @@ yaml.v2, which Distribution uses: YAML 1.1, only the first document, a repeated 
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -27,8 +28,8 @@ TAGGED = "a value has a tag (!), which is not used here; put quotes around a tex
 SCALAR_TAGS = frozenset(
     TAG + name for name in ("str", "null", "bool", "int", "float", "binary", "timestamp", "merge", "value")
 )
-# Messages of PyYAML quote what they stumble over: a character is a help, more may be a part of a secret.
-_QUOTED = re.compile(r"'[^']{3,}'")
+# Where PyYAML quotes more than a character of the text, which may be a secret.
+_QUOTED = re.compile(r"(?<=tag handle ).*")
 
 
 @dataclass(slots=True)
@@ -84,20 +85,32 @@ def read_yaml(data: bytes, origin: Origin, findings: Findings) -> Node:
     """
     if len(data) > LARGEST:
         raise _error(origin, f"is larger than {LARGEST} bytes; this is no registry configuration")
+    text = _decoded(data, origin)
     try:
-        return _Composer(data, origin, findings).compose()
+        return _Composer(text, origin, findings).compose()
+    except ConfigurationError:
+        raise
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         column = error.problem_mark.column + 1 if error.problem_mark else 1
         what = " ".join(filter(None, (error.context, error.problem)))
         what = _QUOTED.sub("...", what)
         raise _error(_at(origin, line), f"is not valid YAML: {what}, in column {column}") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        what = str(error).splitlines()[0] if str(error) else "it cannot be read"
-        raise _error(origin, f"is not valid YAML: {what}; expected UTF-8 text") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise _error(_at(origin, line), f"has the control character U+{error.character:04X}; expected text") from error
     except ValueError as error:
         # PyYAML's scanner on numbers that Python refuses, such as an escape beyond Unicode or %YAML with many digits.
         raise _error(origin, f"is not valid YAML: {error}") from error
+
+
+def _decoded(data: bytes, origin: Origin) -> str:
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _error(_at(origin, line), f"is no UTF-8 text: {error.reason}; expected UTF-8 or UTF-16") from error
 
 
 def _at(origin: Origin, line: int) -> Origin:
@@ -109,8 +122,8 @@ def _error(origin: Origin, text: str) -> ConfigurationError:
 
 
 class _Composer:
-    def __init__(self, data: bytes, origin: Origin, findings: Findings) -> None:
-        loader = yaml.SafeLoader(data)
+    def __init__(self, text: str, origin: Origin, findings: Findings) -> None:
+        loader = yaml.SafeLoader(text)
         # PyYAML's stubs leave these without types.
         self._next: Callable[[], yaml.Event] = loader.get_event
         self._peek: Callable[[], yaml.Event] = loader.peek_event

@@ -28,6 +28,7 @@ from matou.registry.worker import Worker
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
+    from matou.config.sections.http import Http
     from matou.registry.files import RegistryFiles
 
 log = logging.getLogger("matou.registry")
@@ -105,7 +106,7 @@ def _server(configuration: Configuration, address: Address, workers: int) -> Pro
         uds=address.path,
         interface=Interfaces.RSGI,
         workers=workers,
-        http=HTTPModes.http1 if certificate is None or http.http2.disabled else HTTPModes.auto,
+        http=_http_mode(http),
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT),
         websockets=False,
         backlog=BACKLOG,
@@ -120,6 +121,13 @@ def _server(configuration: Configuration, address: Address, workers: int) -> Pro
         workers_kill_timeout=max(1, round(http.draintimeout or DRAIN)),
         process_name="matou registry",
     )
+
+
+def _http_mode(http: Http) -> HTTPModes:
+    """Offer HTTP/2 over TLS unless it is disabled, and without TLS where ``http.h2c.enabled`` says so."""
+    over_tls = bool(http.tls.certificate) and not http.http2.disabled
+    in_clear = not http.tls.certificate and http.h2c.enabled
+    return HTTPModes.auto if over_tls or in_clear else HTTPModes.http1
 
 
 _TLS_VERSIONS = {"tls1.2": SSLProtocols.tls12, "tls1.3": SSLProtocols.tls13}

@@ -202,10 +202,7 @@ class H2c(Settings):
     enabled: bool = setting(
         Boolean(),
         default=False,
-        doc="`true`: HTTP/2 without TLS",
-        status=Refused(
-            "HTTP/2 without TLS", "remove http.h2c; clients and proxies speak HTTP/1.1 to a port without TLS"
-        ),
+        doc="`true`: HTTP/2 without TLS too, for clients that know it beforehand",
     )
 
 

@@ -54,6 +54,8 @@ class RedisInstance(Settings):
 class Redis(Settings):
     """``redis``."""
 
+    INLINED = frozenset(("OPTIONS",))  # Distribution 3's REGISTRY_REDIS_OPTIONS_PASSWORD
+
     addr: str = setting(Text(), "", "host:port, or several with commas between them (2.8, GitLab)")
     addrs: tuple[str, ...] = setting(ListOf(Text()), (), "host:port of each server (3)")
     mainname: str = setting(Text(), "", "name of the main server, for Sentinel (GitLab)")

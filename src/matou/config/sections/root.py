@@ -20,6 +20,7 @@ from matou.config.sections.redis import Redis
 from matou.config.sections.reporting import Profiling, Reporting
 from matou.config.sections.storage import Storage
 from matou.config.sections.validation import Catalog, Compatibility, Policy, Tags, Validation
+from matou.config.yaml_lines import is_null
 
 if TYPE_CHECKING:
     from matou.config.findings import Finding
@@ -75,7 +76,7 @@ class Configuration(Settings):
 
     def verify(self, node: Mapping, place: Place) -> Configuration:
         """Ask for a storage, and settle the level of the log."""
-        if "storage" not in node.entries:
+        if "storage" not in node.entries or is_null(node.entries["storage"]):
             place.error(node.origin, "has no storage configuration; expected storage: with one driver below it")
         level = self.log.level or self.loglevel or "info"
         return dataclasses.replace(self, log=dataclasses.replace(self.log, level=level))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.registry.content.manifests import Manifest
 
+NO_URL = r"^\b$"  # matches nothing
+
 
 @dataclass(frozen=True, slots=True)
 class ValidationRules:
@@ -43,8 +45,10 @@ class ValidationRules:
             platforms = frozenset()
         elif indexes.platforms == "list":
             platforms = frozenset((entry.os, entry.architecture) for entry in indexes.platformlist)
+        # Without a rule of the administrator's no URL is right: clients would fetch from wherever a pusher likes.
+        allow = urls.allow or (() if urls.deny else (NO_URL,))
         return cls(
-            tuple(re.compile(pattern) for pattern in urls.allow),
+            tuple(re.compile(pattern) for pattern in allow),
             tuple(re.compile(pattern) for pattern in urls.deny),
             platforms,
         )
