@@ -245,7 +245,7 @@ def update_project(request: HttpRequest, project_id: str, arguments: FromBody[Up
         for name, value in arguments.given().items()
         if value is not None and not name.startswith("container_registry_")
     }
-    if changes.get("visibility", project.visibility) != project.visibility or "path" in changes:
+    if any(changes.get(name, getattr(project, name)) != getattr(project, name) for name in ("visibility", "path")):
         require(role, OWNER)
     registry = _registry_access(arguments)
     if registry is not None:
