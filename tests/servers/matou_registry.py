@@ -128,6 +128,20 @@ class MatouRegistry:
             process.wait()
             raise
 
+    def kill(self, *, parent_only: bool = False) -> None:
+        """End it with SIGKILL, its parent process or all at once, and wait until none of it is left."""
+        assert self.process is not None
+        pids = [self.process.pid, *descendants(self.process.pid)]
+        for pid in pids[:1] if parent_only else pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(not is_zombie(pid) for pid in pids):
+            assert time.monotonic() < deadline, "killed processes live on"
+            time.sleep(0.005)
+
 
 def _has_threads(pid: int) -> bool:
     # multiprocessing's resource tracker has one.
