@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from django.apps import AppConfig
+
+from matou.portal.accounts.password_line import PasswordLine
 
 
 class AccountsConfig(AppConfig):
@@ -10,3 +14,8 @@ class AccountsConfig(AppConfig):
 
     name = "matou.portal.accounts"
     label = "accounts"
+
+    @cached_property
+    def password_line(self) -> PasswordLine:
+        """The process's line of callers with passwords."""
+        return PasswordLine()

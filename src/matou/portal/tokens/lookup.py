@@ -76,6 +76,13 @@ def find_oauth_token(secret: str, *, even_if_inactive: bool = False) -> OAuthTok
     return token if token.active and token.user.is_active else None
 
 
+def find_refresh_token(secret: str) -> OAuthToken | None:
+    """Return the OAuth token, whatever its state, of a refresh token's secret."""
+    if len(secret) > LONGEST_SECRET:
+        return None
+    return OAuthToken.objects.filter(refresh_digest=digest_of(secret)).select_related("user").first()
+
+
 def _note_use(token: AccessToken) -> None:
     now = timezone.now()
     if token.last_used_at is not None and now - token.last_used_at < USE_RESOLUTION:
