@@ -27,6 +27,7 @@ FALSE = frozenset(("n", "no", "false", "off"))
 INTEGER = re.compile(
     r"[-+]?(?:0x[0-9a-f_]{1,20}|0b[01_]{1,70}|0o?[0-7_]{1,30}|[0-9][0-9_]{0,30})", re.ASCII | re.IGNORECASE
 )
+WHOLE = re.compile(r"([-+]?[0-9]{1,18})\.0{1,18}", re.ASCII)
 FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]{0,40})?\.?[0-9]{0,40}(?:e[-+]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 
 
@@ -237,9 +238,10 @@ class Integer(Kind[int]):
 
 
 def to_integer(text: str) -> int | None:
-    """Return the whole number that YAML 1.1 sees in a text, or None."""
+    """Return the whole number that YAML 1.1 sees in a text, such as 5, 0x10, 1_000 or 5.0, or None."""
     if INTEGER.fullmatch(text) is None:
-        return None
+        whole = WHOLE.fullmatch(text)
+        return int(whole[1]) if whole else None
     digits = text.replace("_", "").lower()
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")
