@@ -1,7 +1,8 @@
 """The registry's error codes as one table, and the exception that carries one to the client.
 
 Sources: OCI Distribution Specification 1.1 "Error Codes", Docker Registry HTTP API V2 "Errors", and
-``registry/api/errcode`` of Distribution for the codes that only it has. The reference page is generated
+``registry/api/errcode`` of Distribution and ``registry/api/v2/errors.go`` of GitLab's fork for the codes that only they
+have. The reference page is generated
 from ``ERROR_CODES``.
 """
 
@@ -71,6 +72,18 @@ ERROR_CODES: Mapping[str, ErrorCode] = {
         ErrorCode("NAME_UNKNOWN", 404, "repository name not known to registry", "There is no such repository."),
         ErrorCode("MANIFEST_UNKNOWN", 404, "manifest unknown", "There is no such tag or manifest in the repository."),
         ErrorCode("MANIFEST_INVALID", 400, "manifest invalid", "The manifest is malformed or not acceptable."),
+        ErrorCode(
+            "MANIFEST_REFERENCE_LIMIT",
+            400,
+            "too many manifest references",
+            "The manifest has more references than validation.manifests.referencelimit allows.",
+        ),
+        ErrorCode(
+            "MANIFEST_SIZE_LIMIT",
+            400,
+            "payload size limit exceeded",
+            "The manifest is larger than validation.manifests.payloadsizelimit allows.",
+        ),
         ErrorCode(
             "MANIFEST_UNVERIFIED",
             400,

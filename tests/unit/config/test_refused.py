@@ -80,14 +80,6 @@ ASKED: dict[str, tuple[str, str]] = {
         MINIMAL + "compatibility: {schema1: {enabled: true}}\n",
         MINIMAL + "compatibility: {schema1: {enabled: false, signingkeyfile: /k}}\n",
     ),
-    "validation.manifests.referencelimit": (
-        MINIMAL + "validation: {manifests: {referencelimit: 150}}\n",
-        MINIMAL + "validation: {manifests: {referencelimit: 0}}\n",
-    ),
-    "validation.manifests.payloadsizelimit": (
-        MINIMAL + "validation: {manifests: {payloadsizelimit: 64000}}\n",
-        MINIMAL + "validation: {manifests: {payloadsizelimit: 0}}\n",
-    ),
     "policy.repository.classes": (
         MINIMAL + "policy: {repository: {classes: [image]}}\n",
         MINIMAL + "policy: {repository: {classes: []}}\n",

@@ -57,18 +57,8 @@ class Manifests(Settings):
 
     urls: Urls = section(Urls, "of layers that lie elsewhere")
     indexes: Indexes = section(Indexes, "of several platforms")
-    referencelimit: int = setting(
-        Integer(0),
-        0,
-        "most references of a manifest; 0: no limit (GitLab)",
-        status=Refused("a limit of references", "remove it; manifests are at most 4 MiB"),
-    )
-    payloadsizelimit: int = setting(
-        Integer(0),
-        0,
-        "most bytes of a manifest; 0: no limit but 4 MiB (GitLab)",
-        status=Refused("another limit of a manifest's size", "remove it; manifests are at most 4 MiB"),
-    )
+    referencelimit: int = setting(Integer(0), 0, "most references of a manifest; 0: no limit (GitLab)")
+    payloadsizelimit: int = setting(Integer(0), 0, "most bytes of a manifest, up to 4 MiB; 0: 4 MiB (GitLab)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ class Manifests:
             )
         digest, tags = self._identify(request, reference, content)
         manifest = parse_manifest(content, request.headers.get("content-type"))
-        self._rules.check_foreign_urls(manifest)
+        self._rules.check(manifest, len(content))
         new = self._new_manifest(digest, manifest, content)
         # Asked again in the transaction; asked here so that nothing is stored for a manifest that will be refused.
         reader = context.reader

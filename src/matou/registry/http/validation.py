@@ -1,6 +1,6 @@
-"""The rules of ``validation.manifests``: foreign URLs, and which children an index must have.
+"""The rules of ``validation.manifests``: limits, foreign URLs, and which children an index must have.
 
-Source: Distribution ``docs/content/about/configuration.md``, "validation".
+Source: Distribution's ``docs/content/about/configuration.md`` and that of GitLab's fork, "validation".
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ class ValidationRules:
         allow: one of these must match each foreign URL, when there are any.
         deny: none of these may match.
         platforms: (os, architecture) of the children that must exist; None means every child, and an empty set none.
+        references: most references of a manifest; 0 means no limit.
+        size: most bytes of a manifest; 0 means no limit here.
     """
 
     allow: tuple[re.Pattern[str], ...]
     deny: tuple[re.Pattern[str], ...]
     platforms: frozenset[tuple[str, str]] | None
+    references: int = 0
+    size: int = 0
 
     @classmethod
     def from_configuration(cls, configuration: Configuration) -> ValidationRules:
@@ -51,7 +55,26 @@ class ValidationRules:
             tuple(re.compile(pattern) for pattern in allow),
             tuple(re.compile(pattern) for pattern in urls.deny),
             platforms,
+            validation.manifests.referencelimit,
+            validation.manifests.payloadsizelimit,
         )
+
+    def check(self, manifest: Manifest, size: int) -> None:
+        """Check a manifest that is pushed.
+
+        Args:
+            manifest: parsed.
+            size: of its content, bytes.
+
+        Raises:
+            RegistryError: MANIFEST_SIZE_LIMIT, MANIFEST_REFERENCE_LIMIT or MANIFEST_INVALID.
+        """
+        if self.size and size > self.size:
+            raise RegistryError("MANIFEST_SIZE_LIMIT", detail={"size": size, "limit": self.size})
+        references = len(manifest.children) + len(manifest.layers) + (manifest.config is not None)
+        if self.references and references > self.references:
+            raise RegistryError("MANIFEST_REFERENCE_LIMIT", detail={"references": references, "limit": self.references})
+        self.check_foreign_urls(manifest)
 
     def check_foreign_urls(self, manifest: Manifest) -> None:
         """Check the URLs of the layers that lie elsewhere.
