@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -151,4 +152,7 @@ def _unexpected(error: Exception) -> int:
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character shows a question mark; standard error does something alike by itself.
+        sys.stdout.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))

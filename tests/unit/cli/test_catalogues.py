@@ -106,3 +106,10 @@ def test_no_help_is_cut_off() -> None:
             done = matou(*arguments, "--help", **variables)
             assert done.status == 0
             assert "…" not in done.out
+
+
+def test_a_terminal_that_lacks_the_characters_still_gets_an_answer() -> None:
+    done = matou("version", "--help", LANG="zh_CN.UTF-8", PYTHONIOENCODING="ascii")
+    assert (done.status, done.err) == (0, "")
+    assert "matou version" in done.out
+    assert "?" in done.out
