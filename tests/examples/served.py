@@ -92,6 +92,7 @@ class Example:
         self._process.send_signal(signal.SIGTERM)
         try:
             assert self._process.wait(STOP_SECONDS) == 0, self.log.read_text()
+            assert "unrecognized environment variable" not in self.log.read_text()
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -294,6 +294,36 @@ def test_unix_socket(tmp_path: Path) -> None:
             assert client.get("/v2/team/app/manifests/1").status_code == 200
 
 
+def test_health(tmp_path: Path) -> None:
+    switch = tmp_path / "out-of-service"
+    checks = {"REGISTRY_HEALTH_FILECHECKERS_0_FILE": str(switch), "REGISTRY_HEALTH_FILECHECKERS_0_INTERVAL": "100ms"}
+    with running_example("health", tmp_path, **checks) as example:
+        assert push_image(example.client, "team/app", "1").status_code == 201
+
+        def becomes(status: int) -> httpx.Response:
+            deadline = time.monotonic() + 60
+            while (answer := example.client.get("/v2/team/app/manifests/1")).status_code != status:
+                assert time.monotonic() < deadline, f"still {answer.status_code}"
+                time.sleep(0.05)
+            return answer
+
+        switch.touch()
+        assert error_code(becomes(503)) == "UNAVAILABLE"
+        switch.unlink()
+        becomes(200)
+
+
+def test_logs(tmp_path: Path) -> None:
+    with running_example("logs", tmp_path) as example:
+        assert example.client.get("/v2/team/none/tags/list").status_code == 404
+    lines = [json.loads(line) for line in example.log.read_text("utf-8").splitlines() if line.startswith("{")]
+    assert lines
+    for line in lines:
+        assert (line["service"], line["environment"]) == ("registry", "production")
+        assert {"level", "msg", "time"} <= set(line)
+    assert "/v2/team/none/tags/list" in example.log.read_text("utf-8")
+
+
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[tuple[int, Path, dict[str, str]]]:
     """Run nginx with the site of the examples; yield its port, its certificate, and settings of the registry."""
