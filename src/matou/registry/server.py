@@ -24,12 +24,14 @@ from matou.registry.files import TreeLock, registry_files
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
+from matou.registry.tls import TlsError, tls_files
 from matou.registry.worker import Worker
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.config.sections.http import Http
     from matou.registry.files import RegistryFiles
+    from matou.registry.tls import TlsFiles
 
 log = logging.getLogger("matou.registry")
 
@@ -75,16 +77,20 @@ def serve(configuration: Configuration, workers: int) -> int:
                 f"the storage directory cannot be used: {error}; check storage.filesystem.rootdirectory and its owner"
             ) from error
         stack.callback(lock.close)
+        try:
+            tls = tls_files(configuration.http.tls, files.directory)
+        except TlsError as error:
+            raise StartError(str(error)) from error
         prepare(configuration, files, lock)
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
         multiprocessing.set_start_method("spawn", force=True)
-        return _run(configuration, files, address, workers)
+        server = _server(configuration, address, tls, workers)
+        server.on_startup(lambda: log.info("listening on %s, workers: %d", address, workers))
+        return _run(configuration, files, server)
 
 
-def _run(configuration: Configuration, files: RegistryFiles, address: Address, workers: int) -> int:
+def _run(configuration: Configuration, files: RegistryFiles, server: Processes) -> int:
     """Keep the workers running until a signal."""
-    server = _server(configuration, address, workers)
-    server.on_startup(lambda: log.info("listening on %s, workers: %d", address, workers))
     # Granian raises SystemExit when a worker ended by itself: after Ctrl-C, say, which the terminal sends to all.
     loader = functools.partial(Worker, configuration, files, os.getpid())
     with contextlib.suppress(SystemExit):
@@ -95,10 +101,8 @@ def _run(configuration: Configuration, files: RegistryFiles, address: Address, w
     return 0
 
 
-def _server(configuration: Configuration, address: Address, workers: int) -> Processes:
+def _server(configuration: Configuration, address: Address, tls: TlsFiles, workers: int) -> Processes:
     http = configuration.http
-    tls = http.tls
-    certificate = Path(tls.certificate) if tls.certificate else None
     return Processes(
         "matou.registry.worker:Worker",
         address=address.host,
@@ -113,11 +117,11 @@ def _server(configuration: Configuration, address: Address, workers: int) -> Pro
         backpressure=CONNECTIONS,
         log_level=granian_level(configuration.log),
         log_dictconfig=granian_logging(),
-        ssl_cert=certificate,
-        ssl_key=Path(tls.key) if tls.key else None,
-        ssl_protocol_min=_TLS_VERSIONS[tls.minimumtls or "tls1.2"],
-        ssl_ca=Path(tls.clientcas[0]) if tls.clientcas else None,
-        ssl_client_verify=bool(tls.clientcas),
+        ssl_cert=tls.certificate,
+        ssl_key=tls.key,
+        ssl_protocol_min=_TLS_VERSIONS[http.tls.minimumtls],
+        ssl_ca=tls.authorities,
+        ssl_client_verify=tls.authorities is not None,
         workers_kill_timeout=max(1, round(http.draintimeout or DRAIN)),
         process_name="matou registry",
     )

@@ -43,10 +43,6 @@ ASKED: dict[str, tuple[str, str]] = {
         MINIMAL + "middleware: {storage: [{name: redirect, options: {baseurl: 'https://x/'}}]}\n",
         MINIMAL + "middleware: {storage: [{name: redirect, disabled: true, options: {baseurl: 'https://x/'}}]}\n",
     ),
-    "http.tls.clientcas": (
-        MINIMAL + "http: {tls: {certificate: c, key: k, clientcas: [a, b]}}\n",
-        MINIMAL + "http: {tls: {certificate: c, key: k, clientcas: [a]}}\n",
-    ),
     "http.tls.clientauth": (
         MINIMAL + "http: {tls: {clientauth: request-client-cert}}\n",
         MINIMAL + "http: {tls: {clientauth: require-and-verify-client-cert}}\n",

@@ -79,15 +79,7 @@ class Tls(Settings):
     certificate: str = setting(Text(), "", "PEM file: the certificate, then its chain")
     key: str = setting(Text(), "", "PEM file with its private key")
     clientcas: tuple[str, ...] = setting(
-        ListOf(Text()),
-        (),
-        "PEM file with the authorities of client certificates, which are then required",
-        status=Refused(
-            "several files with authorities of client certificates",
-            "put all certificates into one file and name it alone",
-            "there are several",
-            lambda files: len(files) > 1,
-        ),
+        ListOf(Text()), (), "PEM files with the authorities of client certificates, which are then required"
     )
     clientauth: str = setting(
         Choice(CLIENT_AUTH),
