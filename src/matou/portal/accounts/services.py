@@ -16,9 +16,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from matou.portal.accounts.models import User
-from matou.portal.namespaces.models import AccessLevel, Member, Project
+from matou.portal.namespaces.models import AccessLevel, Member
 from matou.portal.namespaces.roles import in_force
-from matou.portal.namespaces.rules import TAKEN, Problems, check_path, check_without_images
+from matou.portal.namespaces.rules import TAKEN, Problems, check_path
 from matou.portal.namespaces.services import create_user_namespace, delete_user_namespace, rename_user_namespace
 
 if TYPE_CHECKING:
@@ -162,15 +162,12 @@ def unblock_user(user: User) -> None:
 
 
 def delete_user(user: User) -> None:
-    """Delete a user with its namespace, tokens and memberships.
+    """Delete a user with its namespace, tokens and memberships; images of its projects are kept from others.
 
     Raises:
-        ValidationError: it is the last administrator, the only owner of a group, or its projects have images.
+        ValidationError: it is the last administrator, or the only owner of a group.
     """
     _check_not_last_administrator(user, "deleted")
-    problems = Problems()
-    check_without_images(problems, "username", Project.objects.filter(namespace__owner=user))
-    problems.raise_if_any()
     alone = sole_groups(user)
     if alone:
         raise ValidationError(

@@ -18,7 +18,7 @@ from matou.portal.accounts.services import (
 )
 from matou.portal.images.models import ContainerRepository
 from matou.portal.namespaces.models import Namespace, Project, Route
-from matou.portal.namespaces.services import find_project_by_path
+from matou.portal.namespaces.services import create_project, find_project_by_path
 from matou.portal.tokens.services import create_oauth_token
 from tests.unit.portal.things import PASSWORD, group, member, project, user
 
@@ -126,16 +126,21 @@ def test_a_name_may_change_its_case() -> None:
     assert Route.objects.get(path="ann").namespace == ann.namespace
 
 
-def test_images_keep_a_user_from_being_renamed_and_deleted() -> None:
-    user("admin-1", is_admin=True)
+def test_images_keep_a_user_from_being_renamed() -> None:
     ann = new()
-    held = project(ann.namespace, "tools")
-    ContainerRepository.objects.create(project=held)
+    ContainerRepository.objects.create(project=project(ann.namespace, "tools"))
     with pytest.raises(ValidationError, match="has images in the registry"):
         update_user(ann, username="bob")
-    with pytest.raises(ValidationError, match="has images in the registry"):
-        delete_user(ann)
     assert User.objects.get(pk=ann.pk).username == "ann"
+
+
+def test_images_of_a_deleted_user_are_not_those_of_the_next_with_the_name() -> None:
+    ann = new()
+    ContainerRepository.objects.create(project=project(ann.namespace, "tools"))
+    delete_user(ann)
+    again = new()
+    with pytest.raises(ValidationError, match="kept for the images of a deleted project"):
+        create_project(creator=again, namespace=again.namespace, name="tools", path="tools")
 
 
 def test_the_last_administrator_stays() -> None:
