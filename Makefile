@@ -10,6 +10,8 @@ PIP_COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --strip-extras 
 
 $(VENV): $(VENV)/.runtime
 $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "$(PYTHON) is too old: Matou needs Python 3.11 or newer; give another with PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/packages python
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/runtime.txt -r requirements/build.txt

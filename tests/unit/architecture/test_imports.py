@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.architecture.checkout import PACKAGE, module_name, python_files, relative, syntax
+from tests.unit.architecture.checkout import PACKAGE, ROOT, module_name, python_files, relative, syntax
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +62,16 @@ def packages_of(modules: set[str]) -> set[str]:
 def test_every_package_has_its_rule() -> None:
     present = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     assert present == set(MAY_IMPORT)
+
+
+def test_the_architecture_page_has_the_same_rules() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `matou\.(\w+)` \| .+ \| (.+) \|$", page, re.MULTILINE)
+    told = {}
+    for package, others in rows:
+        names = frozenset(re.findall(r"`(\w+)`", others))
+        told[package] = frozenset(MAY_IMPORT) - {package} if others == "all" else names
+    assert told == MAY_IMPORT
 
 
 @pytest.mark.parametrize("package", sorted(MAY_IMPORT))
