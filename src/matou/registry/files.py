@@ -52,6 +52,16 @@ class RegistryFiles:
         """Held by the worker that does what one worker is enough for."""
         return self.directory / "maintenance.lock"
 
+    @property
+    def purged(self) -> Path:
+        """Its time of modification is when uploads were purged last."""
+        return self.directory / "purged"
+
+    @property
+    def reserve(self) -> Path:
+        """Room on the disk; see ``reserve.py``."""
+        return self.directory / "reserve"
+
 
 @contextlib.contextmanager
 def registry_files(configuration: Configuration) -> Iterator[RegistryFiles]:

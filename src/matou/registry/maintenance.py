@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import time
 from datetime import UTC, datetime
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
 from matou.registry.content.names import MAX_REPOSITORY_NAME
-from matou.registry.drivers.base import NotFound
+from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.index import changes
+from matou.registry.index.writer import IndexFailed, IndexFull
+from matou.registry.reserve import keep_reserve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
 
     from matou.registry.blobs.projector import Projector
     from matou.registry.drivers.base import Driver
+    from matou.registry.files import RegistryFiles
     from matou.registry.index.writer import Writer
 
 log = logging.getLogger("matou.registry")
+
+FAILURES = (StorageError, IndexFull, IndexFailed)  # whose message says all
 
 FLUSH_INTERVAL = 10.0  # seconds between flushes of links
 RECOVER_INTERVAL = 60.0  # seconds
@@ -37,6 +43,9 @@ RECOVER_AGE = 60.0  # seconds; a living worker flushes long before
 SWEEP_INTERVAL = 60.0  # seconds
 SWEEP_AGE = 300.0  # seconds; storing a small file takes far less
 TRIM_INTERVAL = 3600.0  # seconds
+RESERVE_INTERVAL = 300.0  # seconds
+PURGE_INTERVAL = 60.0  # seconds between two looks whether purging is due
+FIRST = 20.0  # seconds from the start to the first run of everything, at most
 JOURNAL_AGE = 7 * 86400.0  # seconds
 TRIM_BATCH = 10_000  # entries a transaction
 EMPTY_UPLOAD_AGE = 3600.0  # seconds after which an upload that has no data is taken for abandoned
@@ -49,14 +58,14 @@ class Maintenance:
         driver: the storage.
         writer: of the index.
         projector: of links.
-        lock: file that makes one worker of the machine do the shared work.
+        files: of the registry.
     """
 
-    def __init__(self, driver: Driver, writer: Writer, projector: Projector, lock: Path) -> None:
+    def __init__(self, driver: Driver, writer: Writer, projector: Projector, files: RegistryFiles) -> None:
         self._driver = driver
         self._writer = writer
         self._projector = projector
-        self._lock = lock
+        self._files = files
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, loop: asyncio.AbstractEventLoop, purging: UploadPurging | None) -> None:
@@ -69,8 +78,10 @@ class Maintenance:
         if isinstance(self._driver, FilesystemDriver):
             driver = self._driver
             work.append(("sweep temporary files", SWEEP_INTERVAL, lambda: driver.sweep_temporary(SWEEP_AGE)))
+            work.append(("keep room for a start", RESERVE_INTERVAL, self._keep_reserve))
         if purging is not None:
-            work.append(("purge uploads", purging.interval, lambda: self._purge(purging)))
+            interval = min(purging.interval, PURGE_INTERVAL)
+            work.append(("purge uploads", interval, lambda: self._purge_when_due(purging)))
         self._tasks = [loop.create_task(self._repeat(name, interval, step)) for name, interval, step in work]
 
     async def stop(self) -> None:
@@ -78,15 +89,22 @@ class Maintenance:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._projector.flush()
+        try:
+            await self._projector.flush()
+        except FAILURES as error:
+            log.error("links could not be made durable: %s; the next start sees to it", error)  # noqa: TRY400 -- the cause is known
 
     async def _repeat(self, name: str, interval: float, step: Callable[[], Awaitable[object]]) -> None:
+        # Not at once, when a start has enough to do, but soon: a registry may be restarted more often than every hour.
+        await asyncio.sleep(min(interval, FIRST))
         while True:
-            await asyncio.sleep(interval)
             try:
                 await step()
+            except FAILURES as error:
+                log.error("could not %s: %s; trying again in %.0f s", name, error, interval)  # noqa: TRY400 -- as above
             except Exception:
                 log.exception("could not %s; trying again in %.0f s", name, interval)
+            await asyncio.sleep(interval)
 
     async def _trim(self) -> None:
         before = changes.now_us() - int(JOURNAL_AGE * 1_000_000)
@@ -94,10 +112,15 @@ class Maintenance:
         while trimmed == TRIM_BATCH:
             trimmed = await self._writer.run(lambda connection: changes.trim_journal(connection, before, TRIM_BATCH))
 
-    async def _purge(self, purging: UploadPurging) -> None:
-        with exclusive(self._lock) as is_mine:
-            if is_mine:
+    async def _keep_reserve(self) -> None:
+        keep_reserve(self._files.reserve)
+
+    async def _purge_when_due(self, purging: UploadPurging) -> None:
+        """Purge when no worker, before or after a restart, has done so for the time of an interval."""
+        with exclusive(self._files.maintenance_lock) as is_mine:
+            if is_mine and _age(self._files.purged) >= purging.interval:
                 await purging.run()
+                self._files.purged.touch()
 
 
 class UploadPurging:
@@ -184,6 +207,14 @@ def exclusive(path: Path) -> Iterator[bool]:
             yield True
     finally:
         os.close(descriptor)
+
+
+def _age(path: Path) -> float:
+    """Return the seconds since a file was modified; infinity when there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _timestamp(content: bytes) -> float | None:

@@ -18,8 +18,9 @@ from matou.registry.files import TreeInUse, TreeLock, registry_files
 from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
 from matou.registry.index.replacement import set_aside
-from matou.registry.index.writer import IndexFailed, IndexFull, Writer, is_damage, translated
+from matou.registry.index.writer import IndexFailed, IndexFull, Writer, is_damage, is_lack_of_room, translated
 from matou.registry.reindex import Reindexer, is_complete
+from matou.registry.reserve import give_up_reserve, keep_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,11 +36,15 @@ ATTEMPTS = 20  # to get the tree alone, when its index is not complete
 log = logging.getLogger("matou.registry")
 
 
-def prepare(configuration: Configuration, files: RegistryFiles, lock: TreeLock) -> None:
+def prepare(configuration: Configuration, files: RegistryFiles, lock: TreeLock) -> contextlib.closing[Reader]:
     """Bring a tree into the state that workers expect, and hold its lock shared from then on.
 
     Migrates the index, builds it when there is none, brings links up to date that a killed process left, and deletes
     temporary files; all that only when no other server runs on the tree, because that one has done it.
+
+    Returns:
+        The index, open: while it is, SQLite does not delete the files beside it, which it could not make again on a
+        full disk, even when all workers die.
 
     Raises:
         SchemaError: the index is of a newer version, or of another than the server that runs on the tree.
@@ -48,12 +53,23 @@ def prepare(configuration: Configuration, files: RegistryFiles, lock: TreeLock) 
     with _as_storage_error():
         for _ in range(ATTEMPTS):
             if lock.try_exclusive():
-                asyncio.run(_prepare_alone(configuration, files))
+                try:
+                    asyncio.run(_prepare_alone(configuration, files))
+                except (sqlite3.Error, StorageFull, OSError) as error:
+                    if not (isinstance(error, StorageFull) or is_lack_of_room(error)) or not give_up_reserve(
+                        files.reserve
+                    ):
+                        raise
+                    log.error("the disk is full: pulls work, pushes do not until there is room")  # noqa: TRY400 -- the cause is known
+                    asyncio.run(_prepare_alone(configuration, files))
             lock.share("another process is working on the storage tree alone (it indexes it, or is being started)")
             # In between the lock was nobody's: somebody may have begun to work on the tree, and been killed.
             if files.index.exists() and is_complete(files.index):
                 check_current(files.index)
-                return
+                reader = Reader(files.index)
+                reader.version()
+                keep_reserve(files.reserve)
+                return contextlib.closing(reader)
             lock.release()
             time.sleep(random.random())  # noqa: S311 -- so that two servers do not get into each other's way for ever
     raise StorageError(
@@ -169,7 +185,9 @@ def _as_storage_error() -> Iterator[None]:
         yield
     except (sqlite3.Error, IndexFull, IndexFailed) as error:
         failure = translated(error)
-        raise (StorageFull if isinstance(failure, IndexFull) else StorageError)(str(failure)) from error
+        if isinstance(failure, IndexFull):
+            raise StorageFull(f"{failure}; make room on the disk that holds the storage tree") from error
+        raise StorageError(str(failure)) from error
     except OSError as error:
         raise StorageError(f"the registry's own files cannot be used: {error}") from error
 

@@ -81,7 +81,7 @@ def serve(configuration: Configuration, workers: int) -> int:
             tls = tls_files(configuration.http.tls, files.directory)
         except TlsError as error:
             raise StartError(str(error)) from error
-        prepare(configuration, files, lock)
+        stack.enter_context(prepare(configuration, files, lock))
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
         multiprocessing.set_start_method("spawn", force=True)
         server = _server(configuration, address, tls, workers)

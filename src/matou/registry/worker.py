@@ -89,7 +89,7 @@ class Worker:
         access = AccessLog(self._access_lines, configuration.log.accesslog.formatter) if self._access_lines else None
         observer = Observer(access.log if access else None, self._health.failing, prefix)
         self._endpoint = RsgiEndpoint(Application(context, common), observer)
-        self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files.maintenance_lock)
+        self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files)
         purging = configuration.storage.maintenance.uploadpurging
         self._maintenance.start(
             loop,

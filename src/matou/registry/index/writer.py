@@ -188,16 +188,22 @@ def translated(error: Exception) -> IndexFull | IndexFailed:
     """Return the index's own exception for one of SQLite or of the operating system."""
     if isinstance(error, IndexFull | IndexFailed):
         return error
-    no_room = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL or (
-        isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    )
-    if no_room:
+    if is_lack_of_room(error):
         return IndexFull("no space left for the index")
     if is_damage(error):
         return IndexFailed(
             f"the index is damaged: {error}; stop the registry, run 'matou registry reindex CONFIG', and start it again"
         )
     return IndexFailed(f"the index failed: {error}")
+
+
+def is_lack_of_room(error: Exception) -> bool:
+    """Tell whether an exception says that the disk is full."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code = getattr(error, "sqlite_errorcode", 0)
+    # The memory that connections share is a file, too, which SQLite makes before it reads.
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def is_damage(error: Exception) -> bool:
