@@ -222,6 +222,12 @@ def test_numbers_as_yaml_has_them(text: str, value: int) -> None:
     assert parse(f"{MINIMAL}tags: {{maxtags: {text}}}\n").tags.maxtags == value
 
 
+@pytest.mark.parametrize(("given", "used"), [("0", 25), ("24", 25), ("26", 26), ("'400'", 400)])
+def test_threads_of_the_filesystem(given: str, used: int) -> None:
+    found = parse(f"version: 0.1\nstorage: {{filesystem: {{maxthreads: {given}}}}}\n")
+    assert found.storage.filesystem.maxthreads == used
+
+
 def test_a_text_is_taken_as_written() -> None:
     found = parse(MINIMAL + "http: {secret: 0123}\nauth: {silly: {realm: 1.0, service: yes}}\n")
     assert found.http.secret == "0123"

@@ -1,14 +1,32 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from matou.config.installation import Installation
+from matou.supervisor.registry_config import render
 from tests.unit.config.reading import errors, parse
 from tests.unit.config.samples import DEVELOPMENT, OMNIBUS, REFUSED, SMALL
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("text", [SMALL, OMNIBUS, DEVELOPMENT])
 def test_is_accepted_without_a_word(text: str) -> None:
     assert [str(each) for each in parse(text).warnings] == []
+
+
+def test_what_matou_serve_writes(tmp_path: Path) -> None:
+    installation = Installation.from_environ(
+        {"MATOU_HOME": str(tmp_path), "MATOU_REGISTRY_URL": "https://r.example.com"}
+    )
+    found = parse(render(installation, "secret"))
+    assert found.warnings == ()
+    assert found.storage.filesystem.rootdirectory == str(installation.registry_storage)
+    assert (found.http.addr, found.http.host) == (installation.registry_addr, "https://r.example.com")
+    assert found.storage.delete.enabled
 
 
 def test_omnibus() -> None:

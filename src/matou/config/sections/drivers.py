@@ -5,6 +5,7 @@ Source: Distribution's and GitLab's documentation of the drivers; Distribution 2
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 GCS_UNIT = 256 * 1024
+LEAST_THREADS = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,10 @@ class FilesystemParameters(Settings):
 
     rootdirectory: str = setting(Text(), "/var/lib/registry", "directory of the tree; `docker/` is below it")
     maxthreads: int = setting(Integer(0), 100, "most system calls at a time a worker; less than 25 counts as 25")
+
+    def verify(self, node: MappingNode, place: Place) -> FilesystemParameters:  # noqa: ARG002 -- nothing can be wrong
+        """Raise what is too little, as Distribution does."""
+        return dataclasses.replace(self, maxthreads=max(LEAST_THREADS, self.maxthreads))
 
 
 @dataclass(frozen=True, slots=True)
