@@ -82,10 +82,11 @@ def reference() -> str:
     """Return the page."""
     parts = [HEAD, "".join(_refused()), "".join(_no_effect()), "## Keys\n\n", LEGEND]
     seen: dict[type[Settings], str] = {}
-    parts.extend(_section(Configuration, "", Effective(), seen))
+    parts.extend(_section(Configuration, "", "REGISTRY", Effective(), seen))
     for name, options in OPTIONS.items():
         path = f"middleware.storage[].options of {name}"
-        parts.extend(_section(options, path, Checked("middleware.storage"), seen))
+        variable = "REGISTRY_MIDDLEWARE_STORAGE_0_OPTIONS"
+        parts.extend(_section(options, path, variable, Checked("middleware.storage"), seen))
     return "".join(parts).rstrip() + "\n"
 
 
@@ -115,18 +116,21 @@ def _no_effect() -> Iterator[str]:
     yield "\n"
 
 
-def _section(cls: type[Settings], path: str, status: Status, seen: dict[type[Settings], str]) -> Iterator[str]:
+def _section(
+    cls: type[Settings], path: str, variable: str, status: Status, seen: dict[type[Settings], str]
+) -> Iterator[str]:
     title = f"`{path}`" if path else "Top level"
     level = min(3 + path.count("."), 6) if path else 3
     yield f"{'#' * level} {title}\n\n"
     if cls in seen:
-        yield f"The keys of [`{seen[cls]}`](#{_anchor(seen[cls])}).\n\n"
+        yield f"The keys of [`{seen[cls]}`](#{_anchor(seen[cls])}), in the environment `{variable}_...`.\n\n"
         return
     seen[cls] = path
     known = settings_of(cls)
     if not known:
         yield "Takes no parameters.\n\n"
         return
+    yield f"In the environment: `{variable}_...`\n\n"
     yield "| Key | Type | Default | Meaning | In Matou |\n|---|---|---|---|---|\n"
     for each in known:
         yield _row(each, status)
@@ -136,14 +140,17 @@ def _section(cls: type[Settings], path: str, status: Status, seen: dict[type[Set
         if below is None:
             continue
         own = status if isinstance(each.status, Effective) else each.status
-        name = (f"{path}.{each.key}" if path else each.key) + "[]" * isinstance(each.kind, ListOf)
-        yield from _section(below, name, Checked(name) if isinstance(own, Refused) else own, seen)
+        is_list = isinstance(each.kind, ListOf)
+        name = (f"{path}.{each.key}" if path else each.key) + "[]" * is_list
+        part = each.key.upper() if path == "storage" else each.variable
+        below_status = Checked(name) if isinstance(own, Refused) else own
+        yield from _section(below, name, f"{variable}_{part}" + "_0" * is_list, below_status, seen)
 
 
 def _row(each: Setting, status: Status) -> str:
     meaning = each.doc
     if each.variable != each.key.replace("_", "").upper():
-        meaning += f" (in environment variables `{each.variable}`)"
+        meaning += f" (in the environment `{each.variable}`)"
     default = "required" if each.required else _default(each)
     own = status if isinstance(each.status, Effective) else each.status
     cells = (f"`{each.key}`", each.kind.name, default, meaning, _effect(own))

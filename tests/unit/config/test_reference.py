@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from matou.config.environment import override
+from matou.config.findings import Findings, Origin
+from matou.config.kinds import Place
 from matou.config.reference import main, reference
-from matou.config.schema import Effective, NoEffect, Refused, Settings, section_of, settings_of, walk
+from matou.config.schema import Effective, NoEffect, Refused, Section, Settings, section_of, settings_of, walk
 from matou.config.sections.middleware import OPTIONS
 from matou.config.sections.root import Configuration
+from matou.config.yaml_lines import read_yaml
 
 PAGE = Path(__file__).parents[3] / "docs" / "configuration.md"
 
@@ -60,7 +64,7 @@ def test_names_of_variables_that_differ_are_told() -> None:
     }
     assert differing == {"FILECHECKERS", "HTTPCHECKERS", "TCPCHECKERS", "EVENTCONFIG", "MAILOPTIONS", "TRUSTKEY"}
     for name in differing:
-        assert f"(in environment variables `{name}`)" in page
+        assert f"(in the environment `{name}`)" in page
 
 
 def sections(cls: type[Settings]) -> set[type[Settings]]:
@@ -102,3 +106,28 @@ def test_nothing_below_a_refused_section_claims_to_work() -> None:
     for path, _, own in walk(Configuration):
         if any(path.startswith((f"{above}.", f"{above}[]")) for above in refused):
             assert not isinstance(own, Effective), path
+
+
+def documented_variables() -> list[str]:
+    """Return the names of environment variables, as a reader puts them together."""
+    found = []
+    for text in tables(reference()).values():
+        prefix = re.search(r"^In the environment: `(.*)\.\.\.`$", text, re.MULTILINE)
+        for key, rest in re.findall(r"^\| `([^`]+)` \|(.*)$", text, re.MULTILINE) if prefix else []:
+            named = re.search(r"\(in the environment `(\w+)`\)", rest)
+            is_parameter = prefix is not None and prefix[1].startswith(("REGISTRY_STORAGE_", "REGISTRY_MIDDLEWARE_"))
+            part = named[1] if named else (key if is_parameter else key.replace("_", "")).upper()
+            found.append(f"{prefix[1] if prefix else ''}{part}")
+    return found
+
+
+def test_every_documented_variable_is_known() -> None:
+    names = documented_variables()
+    assert len(names) > 400
+    for name in names:
+        findings = Findings()
+        tree = read_yaml(b"version: 0.1\nstorage: inmemory\n", Origin("config.yml", 1), findings)
+        root: Section[Configuration] = Section(Configuration)
+        root.read(override(tree, root, {name: ""}, findings), Place("", findings))
+        told = [str(each) for each in findings.warnings]
+        assert told == [] or name == "REGISTRY_VERSION", told
