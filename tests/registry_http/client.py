@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ import httpx
 
 from matou.registry.errors import ERROR_CODES
 from tests.registry_http.content import OCI_LAYER, OCTETS, blob, image
+from tests.servers.matou_registry import running_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from tests.registry_http.content import Blob, Document
     from tests.servers.matou_registry import MatouRegistry
@@ -104,6 +107,18 @@ class Client:
 
     def status_of(self, path: str, **arguments: Any) -> int:
         return self.ask("GET", path, **arguments).status_code
+
+
+@contextlib.contextmanager
+def connected(folder: Path, sections: dict[str, Any] | None = None, workers: int = 1) -> Iterator[Client]:
+    """Yield a client of a registry that runs for as long; nothing unforeseen may be in its log then."""
+    with running_registry(folder, sections, workers) as registry:
+        client = Client(registry)
+        try:
+            yield client
+        finally:
+            client.close()
+        assert registry.tracebacks() == []
 
 
 def check_form(answer: httpx.Response) -> None:

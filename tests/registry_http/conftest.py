@@ -7,29 +7,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.registry_http.client import Client
-from tests.servers.matou_registry import running_registry
+from tests.registry_http.client import connected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.registry_http.client import Client
     from tests.servers.matou_registry import MatouRegistry
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatouRegistry]:
-    """A registry of two workers that lets everybody do everything."""
-    with running_registry(tmp_path_factory.mktemp("registry") / "plain") as running:
-        yield running
-        assert running.tracebacks() == []
-    assert running.process is None
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A client of a registry of two workers that lets everybody do everything."""
+    with connected(tmp_path_factory.mktemp("registry") / "plain", workers=2) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
-def client(registry: MatouRegistry) -> Iterator[Client]:
-    connected = Client(registry)
-    yield connected
-    connected.close()
+def registry(client: Client) -> MatouRegistry:
+    """The same registry."""
+    return client.registry
 
 
 @pytest.fixture

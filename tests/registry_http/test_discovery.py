@@ -7,15 +7,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.registry_http.client import Client, error_of, next_page
+from tests.registry_http.client import connected, error_of, next_page
 from tests.registry_http.content import OCI_CONFIG, OCI_EMPTY, OCI_INDEX, SBOM, SIGNATURE, blob, image, index
-from tests.servers.matou_registry import running_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
+    from tests.registry_http.client import Client
     from tests.registry_http.content import Document
 
 MISSING = "sha256:" + "0" * 64
@@ -30,10 +30,8 @@ BAD_NUMBERS = ["-1", "x", "1.5", "1e3", "0x10", " ", "१", "9" * 19, "+1", "1 "
 def small_pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A registry with limits that a test can reach."""
     sections = {"tags": {"maxtags": 5}, "catalog": {"maxentries": 4}, "auth": {"none": {}}}
-    with running_registry(tmp_path_factory.mktemp("registry") / "pages", sections, workers=1) as registry:
-        client = Client(registry)
+    with connected(tmp_path_factory.mktemp("registry") / "pages", sections) as client:
         yield client
-        client.close()
 
 
 @pytest.fixture(scope="module")
@@ -144,13 +142,11 @@ class TestTags:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     sections = {"catalog": {"maxentries": 6}}
-    with running_registry(tmp_path_factory.mktemp("registry") / "catalogue", sections, workers=1) as registry:
-        client = Client(registry)
+    with connected(tmp_path_factory.mktemp("registry") / "catalogue", sections) as client:
         for name in NAMES:
             client.push_image(name)
         client.push_blob("only/blobs", blob())  # is no repository that could be pulled from
         yield client
-        client.close()
 
 
 class TestCatalogue:
