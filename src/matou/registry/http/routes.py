@@ -53,7 +53,7 @@ ROUTES = (BASE, CATALOG, TAGS, TAG_REFERENCE, MANIFEST, BLOB, UPLOADS, UPLOAD, R
 
 # In the order in which they are tried; an absent group is "".
 _PATTERNS = tuple(
-    (re.compile(pattern), route)
+    (re.compile(pattern, re.DOTALL), route)  # a line end is for the name's own check to refuse
     for pattern, route in (
         (r"()()/?", BASE),
         (r"()()/_catalog/?", CATALOG),
