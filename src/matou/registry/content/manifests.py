@@ -17,6 +17,7 @@ from matou.registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SCHEMA_VERSION = 2
 MAX_DEPTH = 64  # of nesting; real manifests have about six levels
 MAX_DESCRIPTORS = 20_000
 
@@ -96,7 +97,8 @@ def parse_manifest(content: bytes, content_type: str | None) -> Manifest:
     """
     document = _load(content, unique_names=content_type is not None)
     media_type = _media_type(document, content_type)
-    if document.get("schemaVersion") != 2 or isinstance(document.get("schemaVersion"), bool):  # noqa: PLR2004 -- the specification's
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != SCHEMA_VERSION:  # neither 2.0 nor true
         raise _invalid("schemaVersion must be 2", "schemaVersion")
     annotations = _annotations(document)
     subject = _descriptor(document["subject"], "subject").digest if document.get("subject") is not None else None
