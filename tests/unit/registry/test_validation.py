@@ -39,7 +39,8 @@ DENY = r"{manifests: {urls: {deny: ['^https://d\.example\.com/']}}}"
 @pytest.mark.parametrize(
     ("validation", "url", "code"),
     [
-        ("{}", "https://a.example.com/x", "MANIFEST_INVALID"),
+        ("{}", "https://a.example.com/x", None),
+        ("{manifests: {urls: {deny: ['.']}}}", "https://a.example.com/x", "MANIFEST_INVALID"),
         (ALLOW, "https://a.example.com/x", None),
         (ALLOW, "https://b.example.com/x", "MANIFEST_INVALID"),
         (DENY, "https://a.example.com/x", None),

