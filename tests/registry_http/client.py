@@ -37,7 +37,9 @@ class Client:
     def __init__(self, registry: MatouRegistry, headers: Mapping[str, str] | None = None) -> None:
         self.registry = registry
         self.base = f"{registry.url}{registry.prefix}/v2"
-        self._http = httpx.Client(headers=dict(headers or {}), timeout=30, trust_env=False)
+        # One connection for as long as the client: it is always the same worker that answers.
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=None)
+        self._http = httpx.Client(headers=dict(headers or {}), timeout=30, trust_env=False, limits=limits)
 
     def close(self) -> None:
         self._http.close()

@@ -48,6 +48,7 @@ def workers(registry: MatouRegistry) -> Iterator[tuple[Client, Client]]:
 
 @pytest.fixture(autouse=True)
 def stay_apart(workers: tuple[Client, Client]) -> Iterator[None]:
+    """Make sure that a test did not lose one of the connections."""
     yield
     assert len({worker_of(client.ask("GET", "/")) for client in workers}) == 2
 
