@@ -14,6 +14,7 @@ from matou.portal.api.authentication import user_named
 from matou.portal.api.errors import forbidden, invalid, not_found
 from matou.portal.namespaces import roles
 from matou.portal.namespaces.models import AccessLevel, Namespace, Project
+from matou.portal.namespaces.paths import FULL_PATH_LENGTH
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -77,18 +78,13 @@ def role_in(caller: Caller, source: Project | Namespace) -> int:
     return project_role(caller, source) if isinstance(source, Project) else namespace_role(caller, source)
 
 
-def _number(reference: str) -> int | None:
-    """The id that a reference is, or None for a path."""
-    if not (reference.isascii() and reference.isdigit()):
-        return None
-    return int(reference) if len(reference) <= len(str(LARGEST_ID)) else LARGEST_ID + 1
-
-
 def _matching(reference: str) -> Q:
-    number = _number(reference)
-    if number is None:
-        return Q(route__path=reference.lower())
-    return Q(pk=number) if number <= LARGEST_ID else Q(pk=None)
+    """The condition of what an id or full path names; of nothing when it is too long for either."""
+    if len(reference) > FULL_PATH_LENGTH:
+        return Q(pk=None)
+    if reference.isascii() and reference.isdigit():
+        return Q(pk=int(reference)) if len(reference) < len(str(LARGEST_ID)) else Q(pk=None)
+    return Q(route__path=reference.lower())
 
 
 def find_project(caller: Caller, reference: str) -> Project:

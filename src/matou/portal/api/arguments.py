@@ -57,7 +57,9 @@ def _number(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4 else value  # noqa: PLR2004 -- roles have two digits
 
 
-Names = Annotated[list[str], BeforeValidator(_split_commas), Field(max_length=LONGEST_LIST)]
+Names = Annotated[
+    list[Annotated[str, Field(max_length=255)]], BeforeValidator(_split_commas), Field(max_length=LONGEST_LIST)
+]
 """A list of words: a JSON array, ``name[]=`` repeated, or words separated by commas."""
 
 Ids = Annotated[list[Id], BeforeValidator(_split_list), Field(max_length=LONGEST_LIST)]

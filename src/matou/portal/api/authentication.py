@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, cast
 
+from django.db.models.functions import Lower
 from django.http import HttpRequest
 from ninja.security.base import AuthBase
 
 from matou.portal.accounts.models import User
 from matou.portal.api.arguments import LARGEST_ID, gather
 from matou.portal.api.errors import forbidden, insufficient_scope, invalid_token, not_found, unauthorized
+from matou.portal.namespaces.paths import PATH_LENGTH
 from matou.portal.tokens.lookup import find_access_token, find_job_token, find_oauth_token
 from matou.portal.tokens.models import AccessToken, JobToken, OAuthToken
 from matou.portal.tokens.scopes import API, READ_API, READ_USER, SUDO
@@ -123,7 +125,7 @@ def _as_other_user(request: HttpRequest, caller: Caller) -> Caller:
         raise insufficient_scope(SUDO)
     other = user_named(str(wanted))
     if other is None:
-        raise not_found(f"User with ID or username '{wanted}'")
+        raise not_found(f"User with ID or username '{str(wanted)[:PATH_LENGTH]}'")
     if not other.is_active:
         raise forbidden(BLOCKED)
     return replace(caller, user=other)
@@ -131,10 +133,11 @@ def _as_other_user(request: HttpRequest, caller: Caller) -> Caller:
 
 def user_named(reference: str) -> User | None:
     """Return the user of an id or user name, or None."""
+    if len(reference) > PATH_LENGTH:
+        return None
     if reference.isascii() and reference.isdigit():
-        number = int(reference) if len(reference) <= len(str(LARGEST_ID)) else LARGEST_ID + 1
-        return User.objects.filter(pk=number).first() if number <= LARGEST_ID else None
-    return User.objects.filter(username__iexact=reference).first()
+        return User.objects.filter(pk=int(reference)).first() if len(reference) < len(str(LARGEST_ID)) else None
+    return User.objects.alias(key=Lower("username")).filter(key=reference.lower()).first()
 
 
 class Authentication(AuthBase):

@@ -35,10 +35,22 @@ BODY_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipar
 class GitLabApi(NinjaAPI):
     """A NinjaAPI that describes what authentication.py and arguments.py accept."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._documents: dict[str | None, OpenAPISchema] = {}
+
     def get_openapi_schema(
         self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
     ) -> OpenAPISchema:
-        """The OpenAPI document (3.1)."""
+        """The OpenAPI document (3.1); made once, as that takes most of a second."""
+        if not path_params and path_prefix in self._documents:
+            return self._documents[path_prefix]
+        document = self._describe(path_prefix, path_params)
+        if not path_params:
+            self._documents[path_prefix] = document
+        return document
+
+    def _describe(self, path_prefix: str | None, path_params: dict[str, Any] | None) -> OpenAPISchema:
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         for operations in document["paths"].values():

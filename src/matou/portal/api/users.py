@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from pydantic import Field
@@ -113,7 +114,7 @@ def list_users(request: HttpRequest, response: HttpResponse, arguments: FromQuer
         raise forbidden("Not authorized to access /api/v4/users")
     users = User.objects.select_related("namespace")
     if arguments.username:
-        users = users.filter(username__iexact=arguments.username)
+        users = users.alias(key=Lower("username")).filter(key=arguments.username.lower())
     if arguments.search:
         matches = Q(name__icontains=arguments.search) | Q(username__icontains=arguments.search)
         if caller.is_admin:
