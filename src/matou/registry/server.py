@@ -21,6 +21,8 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
 from matou.registry.files import TreeLock, registry_files
+from matou.registry.observe.board import Board
+from matou.registry.observe.debug_server import DebugAddress, DebugAddressError, DebugServer, Endpoints
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
@@ -69,6 +71,7 @@ def serve(configuration: Configuration, workers: int) -> int:
     address = Address.of(configuration)
     address.check_free()
     with contextlib.ExitStack() as stack:
+        board = _debug(configuration, workers, stack)
         try:
             files = stack.enter_context(registry_files(configuration))
             lock = TreeLock(files.lock)
@@ -86,13 +89,30 @@ def serve(configuration: Configuration, workers: int) -> int:
         multiprocessing.set_start_method("spawn", force=True)
         server = _server(configuration, address, tls, workers)
         server.on_startup(lambda: log.info("listening on %s, workers: %d", address, workers))
-        return _run(configuration, files, server)
+        return _run(configuration, files, server, board)
 
 
-def _run(configuration: Configuration, files: RegistryFiles, server: Processes) -> int:
+def _debug(configuration: Configuration, workers: int, stack: contextlib.ExitStack) -> Board | None:
+    """Start the debug server, when it is wanted; returns where the workers tell it of themselves."""
+    debug = configuration.http.debug
+    if not debug.addr:
+        return None
+    # A worker that is stopping and its successor run at the same time.
+    board = Board(2 * workers + 1)
+    endpoints = Endpoints(board, debug.prometheus.path if debug.prometheus.enabled else "")
+    try:
+        server = DebugServer(DebugAddress.of(debug.addr, os.environ), endpoints)
+    except DebugAddressError as error:
+        raise StartError(str(error)) from error
+    server.start()
+    stack.callback(server.stop)
+    return board
+
+
+def _run(configuration: Configuration, files: RegistryFiles, server: Processes, board: Board | None) -> int:
     """Keep the workers running until a signal."""
     # Granian raises SystemExit when a worker ended by itself: after Ctrl-C, say, which the terminal sends to all.
-    loader = functools.partial(Worker, configuration, files, os.getpid())
+    loader = functools.partial(Worker, configuration, files, os.getpid(), board)
     with contextlib.suppress(SystemExit):
         server.serve(target_loader=loader, wrap_loader=False)  # type: ignore[arg-type] # RSGI takes objects, too
     if server.is_hopeless:

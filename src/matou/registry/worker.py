@@ -19,6 +19,7 @@ from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
 from matou.registry.maintenance import Maintenance, UploadPurging
 from matou.registry.observe.access_log import AccessLog
+from matou.registry.observe.figures import RequestFigures
 from matou.registry.observe.health import Health, scheduled_checks
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from matou.config.distribution import Configuration
     from matou.registry.files import RegistryFiles
+    from matou.registry.observe.board import Board
 
 log = logging.getLogger("matou.registry")
 
@@ -45,10 +47,14 @@ class Worker:
         configuration: of the registry, with ``http.secret`` set.
         files: of the registry, prepared by the parent.
         parent: its process id; the worker dies with it.
+        board: where the worker tells the debug server, if there is one.
     """
 
-    def __init__(self, configuration: Configuration, files: RegistryFiles, parent: int) -> None:
+    def __init__(
+        self, configuration: Configuration, files: RegistryFiles, parent: int, board: Board | None = None
+    ) -> None:
         self._parent = parent
+        self._board = board
         self._configuration = configuration
         self._files = files
         configure_logging(configuration.log)
@@ -83,11 +89,13 @@ class Worker:
             authenticator=build_authenticator(configuration),
         )
         common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
-        self._health = Health(scheduled_checks(configuration, self._driver), None)
+        self._place = None if self._board is None else self._board.claim()
+        figures = None if self._place is None else RequestFigures(self._place.figures, prefix)
+        self._health = Health(scheduled_checks(configuration, self._driver), self._place)
         self._health.start(loop)
         self._access_lines = _access_lines(configuration, loop)
         access = AccessLog(self._access_lines, configuration.log.accesslog.formatter) if self._access_lines else None
-        observer = Observer(access.log if access else None, self._health.failing, prefix)
+        observer = Observer(access.log if access else None, self._health.failing, figures, prefix)
         self._endpoint = RsgiEndpoint(Application(context, common), observer)
         self._maintenance = Maintenance(self._driver, self._writer, self._projector, self._files)
         purging = configuration.storage.maintenance.uploadpurging
@@ -115,6 +123,8 @@ class Worker:
         self._hashing.shutdown()
         if self._access_lines is not None:
             self._access_lines.close()
+        if self._place is not None:
+            self._place.end()
         log.info("worker stopped")
 
 

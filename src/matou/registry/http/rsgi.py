@@ -49,6 +49,7 @@ class RsgiEndpoint:
         self._authorize_now = application.context.authenticator.authorize_now
         self._common = application.common
         self._log_access = observer.access
+        self._figures = observer.figures
         self._failing = observer.failing
         self._prefix = observer.prefix
         self._id_prefix = os.urandom(6).hex()
@@ -74,6 +75,7 @@ class RsgiEndpoint:
             method, scope.path, scope.query_string, scope.headers, scope.scheme, _Body(protocol), request_id
         )
         current = CurrentRequest(request, connection_address(scope), self._prefix)
+        handler = 0 if self._figures is None else self._figures.begin(request.path)
         status, size = 500, 0
         try:
             response = await self._answer(request)
@@ -84,8 +86,11 @@ class RsgiEndpoint:
         except Exception as error:  # noqa: BLE001 -- as above
             self._fail(protocol, request_id, error)
         finally:
+            seconds = time.perf_counter() - started
+            if self._figures is not None:
+                self._figures.end(handler, method, status, request.content_length or 0, size, seconds)
             if self._log_access is not None:
-                self._log_access(scope, method, request.path, request_id, status, size, time.perf_counter() - started)
+                self._log_access(scope, method, request.path, request_id, status, size, seconds)
             current.end()
 
     def _fail(self, protocol: Any, request_id: str, error: Exception) -> None:
@@ -127,6 +132,8 @@ class RsgiEndpoint:
         else:
             size = 0
             protocol.response_empty(200, headers)
+        if self._figures is not None:
+            self._figures.cached(method, size, time.perf_counter() - started)
         if self._log_access is not None:
             self._log_access(scope, method, path, request_id, 200, size, time.perf_counter() - started)
         return True

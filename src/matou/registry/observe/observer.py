@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from matou.registry.observe.figures import RequestFigures
+
 
 class Observer:
     """What the endpoint calls; what is switched off is None, and costs nothing.
@@ -14,6 +16,7 @@ class Observer:
     Args:
         access: logs an answered request: (scope, method, path, request id, status, bytes sent, seconds).
         failing: the health checks that fail, name to reason; looked at anew for each request.
+        figures: counts requests.
         prefix: what comes before ``/v2`` in paths.
     """
 
@@ -21,8 +24,10 @@ class Observer:
         self,
         access: Callable[[Any, str, str, str, int, int, float], None] | None,
         failing: Mapping[str, str],
+        figures: RequestFigures | None,
         prefix: str,
     ) -> None:
         self.access = access
         self.failing = failing
+        self.figures = figures
         self.prefix = prefix

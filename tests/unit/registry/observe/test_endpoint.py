@@ -15,6 +15,7 @@ from matou.registry.auth.base import Identity
 from matou.registry.drivers.base import StorageError
 from matou.registry.http.message import Response, StreamResponse, json_response
 from matou.registry.http.rsgi import RsgiEndpoint
+from matou.registry.observe.figures import HANDLERS, MANIFEST, Layout, RequestFigures, places
 from matou.registry.observe.observer import Observer
 from tests.unit.registry.observe.scopes import FakeScope
 
@@ -55,7 +56,10 @@ class Rig:
     """An endpoint over a handler, and what it told."""
 
     def __init__(
-        self, handler: Callable[[Request], AnyResponse] | None = None, failing: dict[str, str] | None = None
+        self,
+        handler: Callable[[Request], AnyResponse] | None = None,
+        failing: dict[str, str] | None = None,
+        figures: RequestFigures | None = None,
     ) -> None:
         self.access: list[tuple[str, str, str, int, int]] = []
         prepared = SimpleNamespace(media_type="x/y", wanted=(), headers=[("etag", "e")], body=b"manifest")
@@ -70,7 +74,7 @@ class Rig:
             common=[],
             respond=respond,
         )
-        self.endpoint = RsgiEndpoint(application, Observer(self._log, failing or {}, ""))
+        self.endpoint = RsgiEndpoint(application, Observer(self._log, failing or {}, figures, ""))
 
     def _log(
         self, _scope: Any, method: str, path: str, request_id: str, status: int, size: int, seconds: float
@@ -158,3 +162,47 @@ def test_a_stream_that_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
     assert protocol.body == b"abc"
     assert rig.access[0][3:] == (200, 3)
     assert "broke off after 3 bytes: the disk is gone" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "handler"),
+    [
+        ("/v2/", "base"),
+        ("/v2/a/b/blobs/uploads/", "blob_upload"),
+        ("/v2/a/b/blobs/uploads/1", "blob_upload_chunk"),
+        ("/v2/a/b/blobs/sha256:0", "blob"),
+        ("/v2/a/referrers/sha256:0", "referrers"),
+        ("/v2/_catalog", "catalog"),
+        ("/v2/a/tags/reference/x", "tag_reference"),
+        ("/favicon.ico", "other"),
+        (CACHED, "manifest"),
+    ],
+)
+def test_figures(path: str, handler: str) -> None:
+    cells = [0] * Layout.size
+    rig = Rig(lambda _: json_response({}), figures=RequestFigures(cells, ""))
+    rig.request(path)
+    requests, _ = places(HANDLERS.index(handler), "GET", 200)
+    assert [index for index in range(Layout.requests, Layout.durations) if cells[index]] == [requests]
+    assert not any(cells[Layout.in_flight : Layout.in_flight + len(HANDLERS)])
+    assert cells[Layout.cache_hits] == int(path == CACHED)
+
+
+def test_a_request_is_in_flight_while_it_is_answered() -> None:
+    cells = [0] * Layout.size
+    seen: list[int] = []
+
+    def look(_: Request) -> Response:
+        seen.append(cells[Layout.in_flight + MANIFEST])
+        return Response(404)
+
+    Rig(look, figures=RequestFigures(cells, "")).request("/v2/a/manifests/other")
+    assert seen == [1]
+    assert cells[Layout.in_flight + MANIFEST] == 0
+
+
+def test_a_bug_is_counted_as_500() -> None:
+    cells = [0] * Layout.size
+    Rig(explode, figures=RequestFigures(cells, "")).request("/v2/")
+    assert cells[places(HANDLERS.index("base"), "GET", 500)[0]] == 1
+    assert not any(cells[Layout.in_flight : Layout.in_flight + len(HANDLERS)])
