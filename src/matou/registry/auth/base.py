@@ -32,10 +32,12 @@ class Unauthorized(Exception):  # noqa: N818 -- the HTTP term
         challenge: value of ``WWW-Authenticate``.
         wanted: what the request needs; goes into the error's detail.
         reason: for the log: never contains a secret.
+        message: for the client, where it can be told more than that it has to authenticate.
     """
 
-    def __init__(self, challenge: str, wanted: tuple[Access, ...], reason: str) -> None:
+    def __init__(self, challenge: str, wanted: tuple[Access, ...], reason: str, message: str | None = None) -> None:
         super().__init__(reason)
+        self.message = message
         self.challenge = challenge
         self.wanted = wanted
         self.reason = reason

@@ -205,4 +205,7 @@ class TokenAuthenticator:
         settings = self._settings
         realm = redirected_realm(origin, settings.autoredirectpath) if settings.autoredirectpath else None
         challenge = bearer_challenge(realm or settings.realm, settings.service, wanted, error)
-        return Unauthorized(challenge, wanted, reason)
+        message = None
+        if error == INSUFFICIENT_SCOPE:
+            message = f"requested access to the resource is denied: this login does not allow {render_scopes(wanted)}"
+        return Unauthorized(challenge, wanted, reason, message)

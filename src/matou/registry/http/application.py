@@ -186,5 +186,6 @@ def unauthorized(refusal: Unauthorized) -> Response:
     detail = [
         {"Type": access.type, "Class": "", "Name": access.name, "Action": access.action} for access in refusal.wanted
     ]
-    error = RegistryError("UNAUTHORIZED", detail=detail or None, headers=(("www-authenticate", refusal.challenge),))
+    challenge = ("www-authenticate", refusal.challenge)
+    error = RegistryError("UNAUTHORIZED", refusal.message, detail=detail or None, headers=(challenge,))
     return error_response(error)
