@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="admin",
     add_completion=False,
-    no_args_is_help=True,
     help=_("Make and change users, access tokens and projects on this machine; MATOU_HOME says of which installation."),
 )
 
@@ -318,8 +317,11 @@ def _read_password(*, password_stdin: bool) -> str:
         return password
     if not sys.stdin.isatty():
         raise WrongUsage(_("no terminal to ask for the password: give --password-stdin"))
-    typed: str = typer.prompt(_("Password"), hide_input=True, confirmation_prompt=True)
-    return typed
+    while True:
+        typed: str = typer.prompt(_("Password"), hide_input=True)
+        if typer.prompt(_("Repeat it"), hide_input=True) == typed:
+            return typed
+        typer.echo(_("The two are not the same; try again."), err=True)
 
 
 def _find_user(login: str) -> User:

@@ -32,6 +32,11 @@ COMPLAINTS = tuple(
             mark("Missing {name}; choose from {choices}."),
         ),
         (r"Invalid value for (?P<name>[^:]+): (?P<reason>.+)", mark("Invalid value for {name}: {reason}")),
+        (r"Value error, (?P<reason>.+)", "{reason}"),
+        (
+            r"(?P<value>.+) does not match the formats? '%Y-%m-%d'\.",
+            mark("{value} is not a date such as 2027-01-31."),
+        ),
         (r"(?P<value>.+) is not one of (?P<choices>.+)\.", mark("{value} is not one of {choices}.")),
         (r"Input should be (?P<choices>'.+')", mark("It must be one of {choices}.")),
         (r"Input should be a valid integer.*", mark("It must be a whole number.")),
@@ -43,6 +48,7 @@ COMPLAINTS = tuple(
     )
 )
 FLAG = ""  # stands for the value of an option that takes none; Typer would write <bool>
+PAUSE = re.compile(r"(?<=[\uff0c\uff1b\uff1a\u3001\u3002])(?=\S)")  # after a full-width comma, semicolon, colon or stop
 LOOKED_UP_IN_TURN = ("reason", "problem")
 
 
@@ -78,11 +84,18 @@ class Context(typer.Context):
         return formatter
 
 
+def breakable(help_text: str | None) -> str | None:
+    """Return a help text with a space after each pause: tables cut what has none, as Chinese, off."""
+    return help_text and PAUSE.sub(" ", help_text)
+
+
 def localise(command: Any) -> Any:
     """Have a command and all below it speak the user's language; return it."""
     command.context_class = Context
     command.options_metavar = _("[OPTIONS]")
+    command.short_help = command.short_help or breakable(command.help)
     for parameter in command.params:
+        parameter.help = breakable(parameter.help)
         if getattr(parameter, "is_bool_flag", False):
             parameter.metavar = FLAG
     if isinstance(command, typer.core.TyperGroup):

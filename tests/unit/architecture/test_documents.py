@@ -13,7 +13,7 @@ import pytest
 
 from matou.cli.application import build
 from tests.unit.architecture.checkout import PACKAGE, ROOT, files, markdown_files, python_files, relative, syntax
-from tests.unit.architecture.markdown import anchors, is_prefix, links, shell_commands
+from tests.unit.architecture.markdown import anchors, is_prefix, links, matou_commands, shell_commands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,16 @@ def complaint(arguments: list[str]) -> str | None:
                 return f"{word} is not a command"
             command = command.commands[word]
     return "a group is not a command" if hasattr(command, "commands") and "--help" not in arguments else None
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=relative)
+def test_commands_of_ours_exist(document: Path) -> None:
+    wrong = [
+        f"matou {' '.join(arguments)}: {problem}"
+        for arguments in matou_commands(document)
+        if (problem := complaint(arguments)) is not None
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,21 @@ def test_help_goes_to_standard_output(arguments: tuple[str, ...]) -> None:
         (("serve", "--zzz"), "No such option: --zzz (see 'matou serve --help')"),
         (("version", "extra", "more"), "Unexpected arguments: extra more (see 'matou version --help')"),
         (("registry", "config-check", "--strict=1"), "Option '--strict' does not take a value."),
+        (("admin",), "Missing command. (see 'matou admin --help')"),
+        (
+            ("admin", "create-project", "a/b", "--visibility", "secret"),
+            (
+                "Invalid value for '--visibility': 'secret' is not one of 'private', 'internal', 'public'. "
+                "(see 'matou admin create-project --help')"
+            ),
+        ),
+        (
+            ("admin", "create-token", "root", "--scope", "api", "--expires-at", "tomorrow"),
+            (
+                "Invalid value for '--expires-at': 'tomorrow' is not a date such as 2027-01-31. "
+                "(see 'matou admin create-token --help')"
+            ),
+        ),
         (
             ("registry", "serve"),
             "configuration path unspecified: give CONFIG, or set REGISTRY_CONFIGURATION_PATH",

@@ -8,6 +8,7 @@ import string
 import polib
 import pytest
 
+from matou.cli.application import build
 from tests.unit.cli import catalogues
 from tests.unit.cli.shell import matou
 
@@ -29,6 +30,17 @@ def language(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def catalogue(language: str) -> polib.POFile:
     return polib.pofile(str(catalogues.po_path(language)))
+
+
+def test_every_text_of_the_command_line_and_of_typer_is_translated(catalogue: polib.POFile) -> None:
+    translated = {entry.msgid for entry in catalogue if entry.msgstr and not entry.fuzzy and not entry.obsolete}
+    missing = sorted(set(catalogues.wanted()) - translated)
+    assert missing == [], "run 'make catalogues' and translate what it names"
+
+
+def test_no_translation_is_left_of_a_text_that_is_gone(catalogue: polib.POFile) -> None:
+    gone = sorted({entry.msgid for entry in catalogue} - set(catalogues.wanted()))
+    assert gone == [], "run 'make catalogues'"
 
 
 def test_translations_have_the_fields_of_their_texts(catalogue: polib.POFile) -> None:
@@ -88,6 +100,15 @@ def test_help_is_in_english_otherwise(variables: dict[str, str]) -> None:
         ("registry", "config-check", "a", "b"),
         ("registry", "config-check", "--strict=1"),
         ("registry", "serve"),
+        ("admin",),
+        ("admin", "create-token"),
+        ("admin", "create-token", "root"),
+        ("admin", "create-token", "root", "--scope"),
+        ("admin", "create-token", "root", "--scope", "api", "--expires-at", "tomorrow"),
+        ("admin", "create-project", "a/b", "--visibility", "secret"),
+        ("admin", "add-member", "a", "b", "--role", "king"),
+        ("admin", "create-user", "a"),
+        ("admin", "create-project", "a"),
     ],
     ids=" ".join,
 )
@@ -100,12 +121,21 @@ def test_complaints_are_in_the_language_too(arguments: tuple[str, ...]) -> None:
         assert not re.search(r"[A-Za-z]+ [A-Za-z]+ [A-Za-z]+", said), line
 
 
-def test_no_help_is_cut_off() -> None:
-    for arguments in [(), ("serve",), ("registry",), ("registry", "serve"), ("registry", "reindex"), ("admin",)]:
-        for variables in ({"LANG": "zh_CN.UTF-8"}, {}):
-            done = matou(*arguments, "--help", **variables)
-            assert done.status == 0
-            assert "…" not in done.out
+def every_command() -> list[tuple[str, ...]]:
+    """Return the path of every command and group."""
+    root = build()
+    groups = [(name, getattr(root.commands[name], "commands", {})) for name in root.commands]
+    return [(), *((name,) for name, _ in groups), *((name, below) for name, commands in groups for below in commands)]
+
+
+@pytest.mark.parametrize("path", every_command(), ids=" ".join)
+def test_help_is_whole_in_both_languages(path: tuple[str, ...]) -> None:
+    english, chinese = matou(*path, "--help"), matou(*path, "--help", LANG="zh_CN.UTF-8")
+    assert (english.status, chinese.status) == (0, 0)
+    assert not HAN.search(english.out)
+    assert "…" not in english.out + chinese.out
+    for line in chinese.out.replace(" ".join(("matou", *path)), "").splitlines():
+        assert not re.search(r"\b[a-z]+ [a-z]+ [a-z]+\b", line), line
 
 
 def test_a_terminal_that_lacks_the_characters_still_gets_an_answer() -> None:
