@@ -10,56 +10,23 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.views.decorators.http import require_safe
 
+from matou.portal.api.operations import by_subject
 from matou.portal.api.routes import api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.http import HttpRequest
 
-METHODS = ("get", "post", "put", "patch", "delete")
+    from matou.portal.api.operations import Described
 
 
-def _type(schema: dict[str, Any]) -> str:
-    """A schema in a word or two, for a table's cell."""
-    if "$ref" in schema:
-        return str(schema["$ref"].rsplit("/", 1)[-1])
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"] if option.get("type") != "null"))
-    if "enum" in schema:
-        return ", ".join(str(value) for value in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
-    if schema.get("type") == "array":
-        return f"list of {_type(schema.get('items', {}))}"
-    return str(schema.get("format") or schema.get("type", "any"))
-
-
-def _fields(schema: dict[str, Any], components: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    if "$ref" in schema:
-        schema = components[schema["$ref"].rsplit("/", 1)[-1]]
-    for option in schema.get("anyOf", ()):
-        yield from _fields(option, components)
-    required = schema.get("required", ())
-    for name, detail in schema.get("properties", {}).items():
-        yield name, _type(detail), "yes" if name in required else "", detail.get("description", "")
-
-
-def _arguments(operation: dict[str, Any], components: dict[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    for parameter in operation.get("parameters", ()):
-        required = "yes" if parameter.get("required") else ""
-        description = parameter.get("description") or parameter["schema"].get("description", "")
-        yield parameter["name"], _type(parameter["schema"]), required, description
-    body = operation.get("requestBody")
-    if body:
-        yield from _fields(body["content"]["application/json"]["schema"], components)
-
-
-def _operation(method: str, path: str, operation: dict[str, Any], components: dict[str, Any]) -> SafeString:
+def _operation(operation: Described) -> SafeString:
     rows = format_html_join(
         "\n",
         "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td></tr>",
-        _arguments(operation, components),
+        (
+            (argument.name, argument.kind, "yes" if argument.required else "", argument.meaning)
+            for argument in operation.arguments
+        ),
     )
     table: str = (
         format_html(
@@ -71,14 +38,15 @@ def _operation(method: str, path: str, operation: dict[str, Any], components: di
         else ""
     )
     return format_html(
-        '<article id="{}"><h3><code>{} {}</code></h3><p><strong>{}.</strong> {}</p>{}<p>Answers: {}.</p></article>',
-        operation["operationId"],
-        method.upper(),
-        path,
-        operation["summary"],
-        operation.get("description", ""),
+        '<article id="{}"><h3><code>{} {}</code></h3><p><strong>{}.</strong> {}</p>{}<p>Answers: {} {}</p></article>',
+        operation.name,
+        operation.method,
+        operation.path,
+        operation.summary,
+        operation.description,
         table,
-        ", ".join(str(status) for status in operation["responses"]),
+        operation.status,
+        operation.answer,
     )
 
 
@@ -92,20 +60,17 @@ def render(document: dict[str, Any], address: str) -> str:
     Returns:
         HTML.
     """
-    components = document["components"]["schemas"]
-    by_tag: dict[str, list[SafeString]] = {}
-    for path, operations in document["paths"].items():
-        for method in METHODS:
-            if method in operations:
-                tag = (operations[method].get("tags") or ["Other"])[0]
-                by_tag.setdefault(tag, []).append(_operation(method, path, operations[method], components))
+    subjects = by_subject(document)
     sections = format_html_join(
         "\n",
         '<section><h2 id="{}">{}</h2>{}</section>',
-        ((tag.replace(" ", "-").lower(), tag, mark_safe("\n".join(parts))) for tag, parts in by_tag.items()),  # noqa: S308 -- made by format_html above
+        (
+            (_anchor(subject), subject, mark_safe("\n".join(map(_operation, operations))))  # noqa: S308 -- made by format_html above
+            for subject, operations in subjects.items()
+        ),
     )
     contents = format_html_join(
-        "\n", '<li><a href="#{}">{}</a></li>', ((tag.replace(" ", "-").lower(), tag) for tag in by_tag)
+        "\n", '<li><a href="#{}">{}</a></li>', ((_anchor(subject), subject) for subject in subjects)
     )
     return format_html(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -119,6 +84,10 @@ def render(document: dict[str, Any], address: str) -> str:
         contents=contents,
         sections=sections,
     )
+
+
+def _anchor(subject: str) -> str:
+    return subject.replace(" ", "-").lower()
 
 
 @require_safe

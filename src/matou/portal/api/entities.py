@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, Field, PlainSerializer, WithJsonSchema
 
 
 def _timestamp(moment: datetime | None) -> str | None:
@@ -18,7 +18,11 @@ def _timestamp(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Timestamp = Annotated[datetime, PlainSerializer(_timestamp, return_type=str | None)]
+Timestamp = Annotated[
+    datetime,
+    PlainSerializer(_timestamp, return_type=str | None),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 
 
 class Entity(BaseModel):

@@ -29,6 +29,35 @@ SECURITY_SCHEMES = {
         "description": "A CI job's token, where an operation takes one; also as the parameter `job_token`.",
     },
 }
+PATH_PARAMETERS = {
+    "project_id": "The project's number, or its URL-encoded full path.",
+    "group_id": "The group's number, or its URL-encoded full path.",
+    "source_id": "The number, or the URL-encoded full path.",
+    "namespace_id": "The namespace's number, or its URL-encoded full path.",
+    "namespace_path": "The path, without that of the parent.",
+    "user_id": "The user's number.",
+    "user_reference": "The user's number or user name.",
+    "token_id": "The token's number.",
+}
+REFUSAL = {
+    "description": "Refused.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "message": {
+                        "anyOf": [{"type": "string"}, {"type": "object"}],
+                        "description": "What is not there or not allowed; or what is wrong, by field.",
+                    },
+                    "error": {"type": "string", "description": "What is wrong with the arguments or credentials."},
+                    "error_description": {"type": "string"},
+                    "scope": {"type": "string", "description": "The scopes of which the token needs one."},
+                },
+            }
+        }
+    },
+}
 BODY_TYPES = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -57,6 +86,10 @@ class GitLabApi(NinjaAPI):
             for operation in operations.values():
                 ways = operation.pop("security", [])
                 operation["security"] = [option for way in ways for name in way for option in _options(name)]
+                operation["responses"]["4XX"] = REFUSAL
+                for parameter in operation["parameters"]:
+                    if parameter["in"] == "path":
+                        parameter["description"] = PATH_PARAMETERS[parameter["name"]]
                 if "requestBody" in operation:
                     content = operation["requestBody"]["content"]
                     schema = content["application/json"]

@@ -157,17 +157,17 @@ def list_projects(
 
 
 @router.get(
-    "/users/{ref:user_id}/projects",
+    "/users/{ref:user_reference}/projects",
     auth=ReadOrAnonymous(),
     response=list[entities.Project] | list[entities.ProjectBasic],
     summary="List a user's projects",
 )
 def list_user_projects(
-    request: HttpRequest, response: HttpResponse, user_id: str, arguments: FromQuery[ListProjects]
+    request: HttpRequest, response: HttpResponse, user_reference: str, arguments: FromQuery[ListProjects]
 ) -> list[entities.Project] | list[entities.ProjectBasic]:
     """Lists the projects in a user's own namespace; the id may be its number or the user name."""
     caller = caller_of(request)
-    user = find_user(user_id)
+    user = find_user(user_reference)
     return list_projects_among(request, response, readable_projects(caller).filter(namespace__owner=user), arguments)
 
 

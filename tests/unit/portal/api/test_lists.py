@@ -66,7 +66,7 @@ def test_a_list_costs_the_same_however_long_it_is(api: Api, harbour: Harbour, pa
     kind = path.split("/")[1]
     source = harbour.project if kind == "projects" else harbour.group
     path = path.format(
-        user_id=harbour.owner.pk, group_id=harbour.group.pk, project_id=harbour.project.pk, source_id=source.pk
+        user_reference=harbour.owner.pk, group_id=harbour.group.pk, project_id=harbour.project.pk, source_id=source.pk
     )
 
     def cost(caller: User) -> tuple[int, int]:

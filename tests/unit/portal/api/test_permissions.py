@@ -70,7 +70,7 @@ OPERATIONS = [
     of_everybody("GET", "/user"),
     of_everybody("GET", "/users", 200, 403),
     of_everybody("GET", "/users/{user_id}"),
-    of_everybody("GET", "/users/{user_id}/projects", 200, 200),
+    of_everybody("GET", "/users/{user_reference}/projects", 200, 200),
     of_everybody("GET", "/namespaces"),
     Operation("GET", "/namespaces/{namespace_id}", GUEST),
     of_everybody("GET", "/namespaces/{namespace_path}/exists"),
@@ -185,6 +185,7 @@ class Scene:
         source = self.project if kind == "projects" else self.group
         return path.format(
             user_id=self.user.pk,
+            user_reference=self.user.username,
             group_id=self.group.pk,
             namespace_id=self.group.pk,
             namespace_path="quay",
