@@ -128,7 +128,8 @@ class UploadPurging:
 
     Args:
         driver: the storage.
-        age: seconds since its start after which an upload is deleted.
+        age: seconds after which an upload that nothing was added to is deleted; one that Distribution left, since its
+            start.
         interval: seconds between runs.
         dryrun: only log what would be deleted.
     """
@@ -148,31 +149,27 @@ class UploadPurging:
                     purged += 1
                     log.info("%s upload %s of %s", "would purge" if self._dryrun else "purging", upload, repository)
                     if not self._dryrun:
-                        await self._driver.delete(layout.upload_directory(repository, upload))
+                        await self._driver.delete(layout.upload(repository, upload))
         if purged:
             log.info("upload purging: %d uploads %s", purged, "would be deleted" if self._dryrun else "deleted")
         return purged
 
     async def _is_abandoned(self, repository: str, upload: str) -> bool:
-        now = time.time()
         try:
-            started = _timestamp(await self._driver.get(layout.upload_started_at(repository, upload)))
-            if started is None:
-                started = (await self._driver.stat(layout.upload_directory(repository, upload))).modified
-            if now - started > self._age:
-                return True
-            return now - started > EMPTY_UPLOAD_AGE and not await self._driver.upload_size(
-                layout.upload_data(repository, upload)
-            )
+            found = await self._driver.stat(layout.upload(repository, upload))
         except NotFound:
-            return await self._has_no_start(repository, upload, now)
+            return False  # finished or cancelled a moment ago
+        since = found.modified
+        if found.is_directory:
+            since = await self._distribution_start(repository, upload) or since
+        age = time.time() - since
+        return age > self._age or (not found.is_directory and not found.size and age > EMPTY_UPLOAD_AGE)
 
-    async def _has_no_start(self, repository: str, upload: str, now: float) -> bool:
-        # Finished or cancelled a moment ago, or left half deleted by a process that was killed.
+    async def _distribution_start(self, repository: str, upload: str) -> float | None:
         try:
-            return now - (await self._driver.stat(layout.upload_directory(repository, upload))).modified > SWEEP_AGE
+            return _timestamp(await self._driver.get(layout.upload_started_at(repository, upload)))
         except NotFound:
-            return False
+            return None
 
 
 async def repositories(driver: Driver, below: str = "") -> AsyncIterator[str]:

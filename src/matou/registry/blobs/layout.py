@@ -2,6 +2,9 @@
 
 Source: ``registry/storage/paths.go`` of Distribution (2.x and 3.x agree). A ``link`` file holds a digest as text,
 without a line end; ``startedat`` holds an RFC 3339 time in UTC.
+
+An upload is the one thing that lies otherwise: one file, not a directory of two or three. No other registry can go on
+with it, because its state is signed by us, and making and deleting directories is most of what a small push costs.
 """
 
 from __future__ import annotations
@@ -93,16 +96,11 @@ def uploads(name: str) -> str:
     return f"{repository(name)}/{UPLOADS}"
 
 
-def upload_directory(name: str, upload: str) -> str:
-    """Return the directory of one upload."""
-    return f"{uploads(name)}/{upload}"
+def upload(name: str, uuid: str) -> str:
+    """Return one upload: a file with the bytes so far; of Distribution's own uploads, a directory."""
+    return f"{uploads(name)}/{uuid}"
 
 
-def upload_data(name: str, upload: str) -> str:
-    """Return the bytes that an upload has so far."""
-    return f"{upload_directory(name, upload)}/data"
-
-
-def upload_started_at(name: str, upload: str) -> str:
-    """Return the time at which an upload began, for purging."""
-    return f"{upload_directory(name, upload)}/startedat"
+def upload_started_at(name: str, uuid: str) -> str:
+    """Return the time at which an upload of Distribution began, for purging."""
+    return f"{upload(name, uuid)}/startedat"

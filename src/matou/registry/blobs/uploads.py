@@ -72,7 +72,7 @@ class Uploads:
         state = UploadState(
             repository, str(uuid.uuid4()), 0, started_at, boot=self._boot, subject=subject, algorithm=algorithm
         )
-        await self._driver.put(layout.upload_started_at(repository, state.uuid), started_at.encode(), durable=False)
+        await self._driver.upload_begin(layout.upload(repository, state.uuid))
         return state
 
     async def size(self, repository: str, upload: str) -> int:
@@ -82,7 +82,7 @@ class Uploads:
             RegistryError: BLOB_UPLOAD_UNKNOWN.
         """
         try:
-            return await self._driver.upload_size(layout.upload_data(repository, upload))
+            return await self._driver.upload_size(layout.upload(repository, upload))
         except NotFound:
             raise _unknown(upload) from None
 
@@ -102,7 +102,7 @@ class Uploads:
         hasher = self._take_hasher(state)
         appended = 0
         try:
-            writer = await self._driver.upload_open(layout.upload_data(state.repository, state.uuid), state.offset)
+            writer = await self._driver.upload_open(layout.upload(state.repository, state.uuid), state.offset)
         except NotFound:
             raise _unknown(state.uuid) from None
         except Conflict as conflict:
@@ -113,8 +113,13 @@ class Uploads:
                 async for batch, size in _batches(body):
                     if pending is not None:
                         await pending
-                    pending = asyncio.create_task(self._store(writer, hasher, batch))
                     appended += size
+                    if size > SMALL_BATCH:
+                        pending = asyncio.create_task(self._store(writer, hasher, batch))
+                    else:
+                        pending = None
+                        _update(hasher, batch)
+                        await writer.write(batch)
             finally:
                 if pending is not None:
                     await pending
@@ -144,7 +149,7 @@ class Uploads:
         Raises:
             RegistryError: DIGEST_INVALID (the upload is cancelled), BLOB_UPLOAD_UNKNOWN or RANGE_INVALID.
         """
-        data = layout.upload_data(state.repository, state.uuid)
+        data = layout.upload(state.repository, state.uuid)
         actual = await self._digest(state, digest.algorithm)
         if actual != digest.hex:
             await self.cancel(state.repository, state.uuid)
@@ -157,8 +162,6 @@ class Uploads:
             return
         self._forget_hashers(state.uuid)
         try:
-            if state.offset == 0:
-                await (await self._driver.upload_open(data, 0)).close()  # an empty blob is a file, too
             await self._driver.upload_commit(data, state.offset, layout.blob_data(digest))
         except NotFound:
             raise _unknown(state.uuid) from None
@@ -192,7 +195,7 @@ class Uploads:
 
     async def _forget(self, repository: str, upload: str) -> None:
         self._forget_hashers(upload)
-        await self._driver.delete(layout.upload_directory(repository, upload))
+        await self._driver.delete(layout.upload(repository, upload))
 
     def _forget_hashers(self, upload: str) -> None:
         for algorithm in HEX_LENGTHS:
@@ -208,7 +211,7 @@ class Uploads:
         # Another worker had the running hash and is gone, or the algorithm is another: read what was written.
         rehash: Hasher = hashlib.new(algorithm)
         if state.offset:
-            data = layout.upload_data(state.repository, state.uuid)
+            data = layout.upload(state.repository, state.uuid)
             try:
                 async for piece in self._driver.read(data, 0, state.offset):
                     await self._update(rehash, (piece,))
@@ -228,7 +231,7 @@ class Uploads:
             self._hashers.popitem(last=False)
 
     async def _store(self, writer: UploadWriter, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
-        """Write and hash at once; both have ended when this has, however it does: the writer may be closed then."""
+        """Write and hash in threads; both have ended when this has, however it does: the writer may be closed then."""
         hashing = asyncio.create_task(self._update(hasher, batch))
         try:
             await writer.write(batch)
@@ -236,11 +239,7 @@ class Uploads:
             await hashing
 
     async def _update(self, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
-        if hasher is None:
-            return
-        if sum(map(len, batch)) <= SMALL_BATCH:
-            _update(hasher, batch)
-        else:
+        if hasher is not None:
             await asyncio.get_running_loop().run_in_executor(self._executor, _update, hasher, batch)
 
     async def _out_of_order(self, state: UploadState, conflict: Conflict) -> RegistryError:
@@ -252,9 +251,10 @@ class Uploads:
         )
 
 
-def _update(hasher: Hasher, batch: Sequence[bytes]) -> None:
-    for piece in batch:
-        hasher.update(piece)
+def _update(hasher: Hasher | None, batch: Sequence[bytes]) -> None:
+    if hasher is not None:
+        for piece in batch:
+            hasher.update(piece)
 
 
 def _unknown(upload: str) -> RegistryError:

@@ -117,11 +117,15 @@ class Driver(Protocol):
         """Delete a path and everything below it; nothing there is success."""
         ...
 
+    async def upload_begin(self, path: str) -> None:
+        """Begin an upload, of 0 bytes. It is listed and described like content, with the time of its last change.
+
+        ``delete`` cancels it; one that was cancelled or committed does not come back.
+        """
+        ...
+
     async def upload_open(self, path: str, offset: int) -> UploadWriter:
         """Open an upload for appending at its end.
-
-        An upload begins with the first opening, at offset 0; something must already be stored beside it (its start
-        time), so that an upload that was cancelled does not come back.
 
         Raises:
             NotFound: there is no such upload.
@@ -130,17 +134,15 @@ class Driver(Protocol):
         ...
 
     async def upload_size(self, path: str) -> int:
-        """Return the bytes that an upload has; 0 when it was never opened.
+        """Return the bytes that an upload has.
 
         Raises:
-            NotFound: there is no such upload: nothing is stored beside it either.
+            NotFound: there is no such upload.
         """
         ...
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Make an upload durable and move it to its destination, replacing what is there (which is equal).
-
-        What lies beside the upload is deleted.
 
         Raises:
             NotFound: there is no such upload.

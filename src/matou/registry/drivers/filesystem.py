@@ -140,6 +140,10 @@ class FilesystemDriver:
         """See ``Driver.delete``."""
         await self._run(_delete, self._absolute(path))
 
+    async def upload_begin(self, path: str) -> None:
+        """See ``Driver.upload_begin``."""
+        _translated(_begin_upload, self._absolute(path))
+
     async def upload_open(self, path: str, offset: int) -> FilesystemUpload:
         """See ``Driver.upload_open``."""
         return FilesystemUpload(self, _translated(_open_upload, self._absolute(path), offset), offset)
@@ -155,7 +159,6 @@ class FilesystemDriver:
         try:
             await self._run(os.fsync, descriptor)
             await self._place(source, self._absolute(destination), durable=True)
-            _translated(_delete, os.path.dirname(source))
         finally:
             os.close(descriptor)
 
@@ -202,7 +205,7 @@ class FilesystemUpload:
 def _translated(function: Callable[..., T], *args: Any) -> T:
     try:
         return function(*args)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise NotFound(f"{error.filename} does not exist") from error
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -316,9 +319,21 @@ def _ignore_missing(_function: Callable[..., Any], _path: str, information: Any)
         raise information[1]
 
 
+def _begin_upload(path: str) -> None:
+    for attempt in range(ATTEMPTS):
+        try:
+            if attempt:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.close(_create(path))
+        except FileNotFoundError:  # as in _rename
+            if attempt == ATTEMPTS - 1:
+                raise
+        else:
+            return
+
+
 def _open_upload(path: str, offset: int) -> int:
-    begin = os.O_CREAT if offset == 0 else 0
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | begin, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
     try:
         _lock(descriptor, path)
         size = os.fstat(descriptor).st_size
@@ -333,18 +348,17 @@ def _open_upload(path: str, offset: int) -> int:
 
 
 def _upload_size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        os.stat(os.path.dirname(path))
-        return 0
+    result = os.stat(path)
+    if not stat_module.S_ISREG(result.st_mode):
+        raise NotFound(f"{path} is not one of our uploads")
+    return result.st_size
 
 
 def _lock(descriptor: int, path: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise Conflict(f"another request is writing to {os.path.basename(os.path.dirname(path))}") from error
+        raise Conflict(f"another request is writing to {os.path.basename(path)}") from error
 
 
 def _sweep(directory: str, before: float) -> int:

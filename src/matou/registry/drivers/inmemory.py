@@ -38,15 +38,6 @@ class InMemoryDriver:
         except KeyError:
             raise NotFound(f"{path} does not exist") from None
 
-    def _upload(self, path: str) -> _File:
-        file = self._files.get(path)
-        if file is None:
-            directory = path.rpartition("/")[0] + "/"
-            if not any(name.startswith(directory) for name in self._files):
-                raise NotFound(f"{path} does not exist")
-            file = _File()
-        return file
-
     async def get(self, path: str) -> bytes:
         """See ``Driver.get``."""
         return bytes(self._file(path).content)
@@ -92,23 +83,26 @@ class InMemoryDriver:
         for name in [name for name in self._files if name == path or name.startswith(prefix)]:
             del self._files[name]
 
+    async def upload_begin(self, path: str) -> None:
+        """See ``Driver.upload_begin``."""
+        self._files[path] = _File()
+
     async def upload_open(self, path: str, offset: int) -> InMemoryUpload:
         """See ``Driver.upload_open``."""
-        file = self._upload(path)
+        file = self._file(path)
         _check_upload(file, offset)
-        self._files[path] = file
         file.is_open = True
         return InMemoryUpload(file)
 
     async def upload_size(self, path: str) -> int:
         """See ``Driver.upload_size``."""
-        return len(self._upload(path).content)
+        return len(self._file(path).content)
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""
-        file = self._upload(path)
+        file = self._file(path)
         _check_upload(file, size)
-        await self.delete(path.rpartition("/")[0])
+        del self._files[path]
         self._files[destination] = file
 
     async def close(self) -> None:
@@ -125,6 +119,7 @@ class InMemoryUpload:
         """See ``UploadWriter.write``."""
         for chunk in chunks:
             self._file.content += chunk
+        self._file.modified = time.time()
 
     async def close(self) -> None:
         """See ``UploadWriter.close``."""

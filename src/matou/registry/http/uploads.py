@@ -12,13 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from matou.registry.auth.base import Unauthorized
-from matou.registry.blobs import layout
 from matou.registry.blobs.upload_state import InvalidState, UploadState
 from matou.registry.blobs.uploads import SMALL
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, UNSUPPORTED_ALGORITHM, Digest
 from matou.registry.content.names import check_repository_name, is_repository_name
 from matou.registry.content.ranges import parse_content_range
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.base import StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
@@ -183,15 +182,8 @@ class Upload:
         try:
             state = at_size(self.verified_state(request, repository, reference), size)
         except RegistryError:
-            started_at = await self._started_at(repository, reference)
-            state = UploadState(repository, reference, size, started_at, subject=identity.subject)
+            state = UploadState(repository, reference, size, "", subject=identity.subject)
         return accepted(self._context, request, state, status=204)
-
-    async def _started_at(self, repository: str, upload: str) -> str:
-        try:
-            return (await self._context.driver.get(layout.upload_started_at(repository, upload))).decode()
-        except (NotFound, UnicodeDecodeError):
-            return ""
 
     async def patch(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
         """Append a chunk: 202, or 416 when it does not begin where the upload ends."""
@@ -241,24 +233,8 @@ class Upload:
             state = at_size(state, await context.uploads.size(repository, reference))
             return await finish(context, self._commit, request, state, digest, identity)
         state, length = await self._at_range(request, state)
-        if state.offset == 0 and length is not None and length <= SMALL:
-            return await self._put_small(request, state, digest, identity)
         state = await context.uploads.append(state, request.chunks(), length)
         return await finish(context, self._commit, request, state, digest, identity)
-
-    async def _put_small(self, request: Request, state: UploadState, digest: Digest, identity: Identity) -> Response:
-        context = self._context
-        size = await context.uploads.size(state.repository, state.uuid)
-        if size:
-            raise out_of_order(context, request, at_size(state, size), 0)
-        try:
-            response = await push_small(context, self._commit, request, state.repository, digest, identity)
-        except RegistryError as error:
-            if error.code == "DIGEST_INVALID":
-                await context.uploads.delete(state)
-            raise
-        await context.uploads.delete(state)
-        return response
 
     async def delete(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
         """Cancel an upload: 204, or 404 BLOB_UPLOAD_UNKNOWN."""

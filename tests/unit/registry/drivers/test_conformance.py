@@ -88,10 +88,10 @@ def test_content_that_ends_early_is_an_error(driver: Driver) -> None:
         lambda driver: driver.get("no/such"),
         lambda driver: driver.stat("no/such"),
         lambda driver: read(driver, "no/such", 0, 1),
-        lambda driver: driver.upload_open("no/such/data", 0),
-        lambda driver: driver.upload_open("no/such/data", 7),
-        lambda driver: driver.upload_size("no/such/data"),
-        lambda driver: driver.upload_commit("no/such/data", 0, "there"),
+        lambda driver: driver.upload_open("no/such", 0),
+        lambda driver: driver.upload_open("no/such", 7),
+        lambda driver: driver.upload_size("no/such"),
+        lambda driver: driver.upload_commit("no/such", 0, "there"),
     ],
     ids=["get", "stat", "read", "upload_open", "upload_open_later", "upload_size", "upload_commit"],
 )
@@ -132,14 +132,14 @@ def test_delete_takes_everything_below(driver: Driver) -> None:
 
 def test_an_upload_grows_and_is_committed(driver: Driver) -> None:
     async def scenario(driver: Driver) -> None:
-        await driver.put("u/startedat", b"now")
-        assert await driver.upload_size("u/data") == 0
+        await driver.upload_begin("u/1")
+        assert await driver.upload_size("u/1") == 0
         for offset, chunks in ((0, [b"ab", b"c"]), (3, [b"de"])):
-            writer = await driver.upload_open("u/data", offset)
+            writer = await driver.upload_open("u/1", offset)
             await writer.write(chunks)
             await writer.close()
-        assert await driver.upload_size("u/data") == 5
-        await driver.upload_commit("u/data", 5, "blob/data")
+        assert await driver.upload_size("u/1") == 5
+        await driver.upload_commit("u/1", 5, "blob/data")
         assert await driver.get("blob/data") == b"abcde"
 
     run(driver, scenario)
@@ -148,11 +148,11 @@ def test_an_upload_grows_and_is_committed(driver: Driver) -> None:
 def test_a_commit_replaces(driver: Driver) -> None:
     async def scenario(driver: Driver) -> None:
         await driver.put("blob/data", b"same")
-        await driver.put("u/startedat", b"now")
-        writer = await driver.upload_open("u/data", 0)
+        await driver.upload_begin("u/1")
+        writer = await driver.upload_open("u/1", 0)
         await writer.write([b"same"])
         await writer.close()
-        await driver.upload_commit("u/data", 4, "blob/data")
+        await driver.upload_commit("u/1", 4, "blob/data")
         assert await driver.get("blob/data") == b"same"
 
     run(driver, scenario)
@@ -161,38 +161,44 @@ def test_a_commit_replaces(driver: Driver) -> None:
 @pytest.mark.parametrize("offset", [1, 4])
 def test_an_upload_is_appended_to_only_at_its_end(driver: Driver, offset: int) -> None:
     async def scenario(driver: Driver) -> None:
-        await driver.put("u/startedat", b"now")
-        writer = await driver.upload_open("u/data", 0)
+        await driver.upload_begin("u/1")
+        writer = await driver.upload_open("u/1", 0)
         await writer.write([b"abc"])
         await writer.close()
         with pytest.raises(Conflict):
-            await driver.upload_open("u/data", offset)
+            await driver.upload_open("u/1", offset)
         with pytest.raises(Conflict):
-            await driver.upload_commit("u/data", offset, "blob")
+            await driver.upload_commit("u/1", offset, "blob")
 
     run(driver, scenario)
 
 
 def test_one_writer_at_a_time(driver: Driver) -> None:
     async def scenario(driver: Driver) -> None:
-        await driver.put("u/startedat", b"now")
-        writer = await driver.upload_open("u/data", 0)
+        await driver.upload_begin("u/1")
+        writer = await driver.upload_open("u/1", 0)
         with pytest.raises(Conflict):
-            await driver.upload_open("u/data", 0)
+            await driver.upload_open("u/1", 0)
         with pytest.raises(Conflict):
-            await driver.upload_commit("u/data", 0, "blob")
+            await driver.upload_commit("u/1", 0, "blob")
         await writer.close()
-        await (await driver.upload_open("u/data", 0)).close()
+        await (await driver.upload_open("u/1", 0)).close()
 
     run(driver, scenario)
 
 
 def test_a_cancelled_upload_does_not_come_back(driver: Driver) -> None:
     async def scenario(driver: Driver) -> None:
-        await driver.put("u/startedat", b"now")
-        await driver.delete("u")
+        await driver.upload_begin("u/1")
+        assert await driver.list("u") == ["1"]
+        await driver.delete("u/1")
         with pytest.raises(NotFound):
-            await driver.upload_open("u/data", 0)
+            await driver.upload_open("u/1", 0)
+        await driver.upload_begin("u/2")
+        await driver.upload_commit("u/2", 0, "blob/data")
+        with pytest.raises(NotFound):
+            await driver.upload_size("u/2")
+        assert await driver.get("blob/data") == b""
 
     run(driver, scenario)
 

@@ -28,11 +28,11 @@ def test_no_temporary_file_is_left(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_upload_as_it_was(tmp_path: Path) -> None:
     async def scenario() -> None:
         driver = FilesystemDriver(tmp_path)
-        await driver.put("u/startedat", b"now")
-        first = await driver.upload_open("u/data", 0)
+        await driver.upload_begin("u/1")
+        first = await driver.upload_open("u/1", 0)
         await first.write([b"abc"])
         await first.close()
-        writer = await driver.upload_open("u/data", 3)
+        writer = await driver.upload_open("u/1", 3)
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
         try:
@@ -41,7 +41,7 @@ def test_a_failed_write_leaves_the_upload_as_it_was(tmp_path: Path) -> None:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         await writer.close()
-        assert await driver.upload_size("u/data") == 3
+        assert await driver.upload_size("u/1") == 3
         await driver.close()
 
     asyncio.run(scenario())
@@ -68,11 +68,11 @@ def test_many_pieces_are_written_in_order(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         driver = FilesystemDriver(tmp_path)
-        await driver.put("u/startedat", b"now")
-        writer = await driver.upload_open("u/data", 0)
+        await driver.upload_begin("u/1")
+        writer = await driver.upload_open("u/1", 0)
         await writer.write(pieces)
         await writer.close()
         await driver.close()
 
     asyncio.run(scenario())
-    assert (tmp_path / "u" / "data").read_bytes() == b"".join(pieces)
+    assert (tmp_path / "u" / "1").read_bytes() == b"".join(pieces)
