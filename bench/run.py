@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 0.05  # for what a server still does after its last answer; an idle server costs nothing meanwhile
 SMALLEST_CPU = 0.01  # the clock of /proc
+SCRATCH_PIECE = 1 << 20  # bytes
+FORGET_SECONDS = 6.0  # ext4 does not give out an inode that was deleted within 5 seconds, and looks at all of them
 FAILURES = (ProtocolError, LoadError, ServerError, OSError, ValueError, KeyError)
 
 
@@ -55,6 +57,22 @@ class Run:
         """Note what went wrong; the run goes on."""
         self.results.problems.append(text)
         self.tell(f"problem: {text}")
+
+    def touch_memory(self, size: int) -> None:
+        """Have the machine give out as much memory as a turn will fill with what it writes.
+
+        Pages that a virtual machine has never used cost it several times what writing into them does, and whoever comes
+        first would pay. A file is written and deleted: its pages are the next to be used.
+
+        Args:
+            size: bytes.
+        """
+        scratch = self.storage / "scratch"
+        piece = bytes(SCRATCH_PIECE)
+        with scratch.open("wb", buffering=0) as file:
+            for _ in range(0, size, SCRATCH_PIECE):
+                file.write(piece)
+        scratch.unlink()
 
     def only(self, candidate: Candidate) -> Run:
         """Return this run with one candidate; its figures go to the same results."""
@@ -107,6 +125,11 @@ class Run:
                 except FAILURES as error:
                     self.problem(f"{case.group}, {case.name}, auth {case.auth}, {server.name}: {describe(error)}")
                     taking_part = [item for item in taking_part if item is not server]
+
+
+def let_deletions_rest() -> None:
+    """Wait until deleting what earlier cases left no longer slows down who makes files."""
+    time.sleep(FORGET_SECONDS)
 
 
 def describe(error: Exception) -> str:

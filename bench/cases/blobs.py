@@ -42,6 +42,7 @@ def _push(run: Run, size: int, push: Callable[[Connection, str, Payload], None],
     payloads = [run.payloads.blob(size) for _ in range(run.settings.pushes(size))]
     with server.connect() as connection:
         push(connection, NAME, run.payloads.blob(1))  # warm
+        run.touch_memory(sum(payload.size for payload in payloads))
         with metered(server, writes=True) as usage:
             for payload in payloads:
                 push(connection, NAME, payload)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bench.registry_calls import ACCEPT, Image, make_image, push_image
 from bench.results import IMAGES_PER_CORE, IMAGES_RATE, Case, Metric
-from bench.run import Run, metered
+from bench.run import Run, let_deletions_rest, metered
 
 if TYPE_CHECKING:
     from bench.client import Connection
@@ -19,6 +19,7 @@ def run(run: Run, auth: str) -> None:
     """Measure images per second, on the clock and per processor second of the server."""
     names = [f"bench/images-{number}" for number in range(run.settings.pushers)]
     with run.servers(auth, names) as servers:
+        let_deletions_rest()
         run.turns(Case("images", "push", auth), servers, lambda server: _push(run, server, names))
 
 
@@ -28,6 +29,7 @@ def _push(run: Run, server: Server, names: list[str]) -> dict[Metric, float]:
     images = {
         name: [make_image(os.urandom, settings.layers, settings.layer_bytes) for _ in range(share)] for name in names
     }
+    run.touch_memory(share * len(names) * settings.layers * settings.layer_bytes)
     connections = {name: server.connect() for name in names}
     try:
         with ThreadPoolExecutor(len(names)) as pool, metered(server, writes=True) as usage:
