@@ -324,6 +324,16 @@ def test_logs(tmp_path: Path) -> None:
     assert "/v2/team/none/tags/list" in example.log.read_text("utf-8")
 
 
+def test_metrics(tmp_path: Path) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with running_example("metrics", tmp_path, REGISTRY_HTTP_DEBUG_ADDR=address) as example:
+        assert push_image(example.client, "team/app", "1").status_code == 201
+        assert httpx.get(f"http://{address}/debug/health", trust_env=False).json() == {}
+        metrics = httpx.get(f"http://{address}/metrics", trust_env=False)
+        assert metrics.headers["content-type"].startswith("text/plain")
+        assert "# TYPE registry_http_" in metrics.text
+
+
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[tuple[int, Path, dict[str, str]]]:
     """Run nginx with the site of the examples; yield its port, its certificate, and settings of the registry."""

@@ -37,6 +37,20 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert wrong == []
 
 
+def test_every_page_is_reached_from_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    reached, ahead = set(), [index]
+    while ahead:
+        page = ahead.pop()
+        reached.add(page)
+        for target in links(page.read_text("utf-8")):
+            path = (page.parent / unquote(target).partition("#")[0]).resolve()
+            if path.suffix == ".md" and path in files() and path not in reached:
+                ahead.append(path)
+    missing = [relative(page) for page in DOCUMENTS if page.is_relative_to(ROOT / "docs") and page not in reached]
+    assert missing == [], "add them to docs/README.md"
+
+
 def options_of(command: Any) -> dict[str, bool]:
     """Return the options of a command, and whether each takes a value."""
     found = {"--help": False}
