@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import gitlab
@@ -376,3 +377,20 @@ def test_namespaces(root: gitlab.Gitlab) -> None:
     project = own.projects.create({"name": "p", "namespace_id": inner.id})
     assert project.namespace["full_path"] == f"{group.path}/inner"
     assert project.name_with_namespace == "Places / Inner / p"
+
+
+def test_many_at_once(root: gitlab.Gitlab, url: str) -> None:
+    _, own = sign_up(root)
+    assert own.private_token is not None
+    headers = {"PRIVATE-TOKEN": own.private_token}
+    path = unique("contested")
+
+    def create(number: int) -> int:
+        values = {"name": "Contested", "path": path} if number % 2 else {"name": "Own", "path": f"{path}-{number}"}
+        return httpx.post(f"{url}/api/v4/groups", headers=headers, json=values, timeout=60).status_code
+
+    with ThreadPoolExecutor(16) as threads:
+        statuses = list(threads.map(create, range(48)))
+    assert statuses[::2] == [201] * 24
+    assert sorted(statuses[1::2]) == [201] + [400] * 23
+    assert len(own.groups.list(owned=True, get_all=True)) == 25
