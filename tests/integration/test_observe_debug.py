@@ -72,13 +72,16 @@ def test_figures_of_all_workers(debugged: Debugged) -> None:
         answer = httpx.request(method, debugged.registry.url + path, timeout=30, trust_env=False)
         assert answer.status_code == 200
         sizes += len(answer.content)
-    assert debugged.metric("registry_http_requests_total", handler="manifest", method="get", code="200") - before == 20
-    assert debugged.metric("registry_http_requests_total", handler="manifest", method="head", code="200") == 10
+    # Requests are counted right after they are answered.
+    labels = {"handler": "manifest", "code": "200"}
+    wait_until(lambda: debugged.metric("registry_http_requests_total", method="get", **labels) - before == 20)
+    wait_until(lambda: debugged.metric("registry_http_requests_total", method="head", **labels) == 10)
     assert debugged.metric("registry_http_requests_total", handler="manifest", method="put", code="201") == 1
     assert debugged.metric("registry_manifest_cache_hits_total") > 0
     assert debugged.metric("registry_http_response_size_bytes_sum", handler="manifest") == sizes
     assert debugged.metric("registry_http_request_duration_seconds_count", handler="manifest", method="get") == 20
     assert debugged.metric("registry_http_in_flight_requests") == 0
+    assert debugged.metric("registry_storage_action_seconds_count", driver="filesystem", action="PutContent") > 0
     shown: dict[str, Any] = debugged.ask("GET", "/debug/vars").json()
     assert {worker["pid"] for worker in shown["registry"]["workers"]} == set(debugged.registry.worker_pids())
     assert shown["registry"]["requests"] == debugged.metric("registry_http_requests_total")

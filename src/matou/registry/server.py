@@ -99,7 +99,8 @@ def _debug(configuration: Configuration, workers: int, stack: contextlib.ExitSta
         return None
     # A worker that is stopping and its successor run at the same time.
     board = Board(2 * workers + 1)
-    endpoints = Endpoints(board, debug.prometheus.path if debug.prometheus.enabled else "")
+    metrics_path = debug.prometheus.path if debug.prometheus.enabled else ""
+    endpoints = Endpoints(board, metrics_path, configuration.storage.driver)
     try:
         server = DebugServer(DebugAddress.of(debug.addr, os.environ), endpoints)
     except DebugAddressError as error:

@@ -19,10 +19,11 @@ from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
 from matou.registry.maintenance import Maintenance, UploadPurging
 from matou.registry.observe.access_log import AccessLog
-from matou.registry.observe.figures import RequestFigures
+from matou.registry.observe.figures import RequestFigures, StorageFigures
 from matou.registry.observe.health import Health, scheduled_checks
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
+from matou.registry.observe.measured_driver import MeasuredDriver
 from matou.registry.observe.observer import Observer
 from matou.registry.parent import die_with_parent
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from matou.config.distribution import Configuration
+    from matou.registry.drivers.base import Driver
     from matou.registry.files import RegistryFiles
-    from matou.registry.observe.board import Board
+    from matou.registry.observe.board import Board, Place
 
 log = logging.getLogger("matou.registry")
 
@@ -71,25 +73,28 @@ class Worker:
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
         self._driver = open_driver(configuration)
+        self._place = self._claim_place()
+        driver: Driver = (
+            self._driver if self._place is None else MeasuredDriver(self._driver, StorageFigures(self._place.figures))
+        )
         self._reader = Reader(self._files.index)
         self._writer = Writer(self._files.index, loop)
-        self._projector = Projector(self._driver, self._reader, self._writer)
+        self._projector = Projector(driver, self._reader, self._writer)
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
         http = configuration.http
         prefix = http.prefix.rstrip("/")
         context = Context(
             configuration=configuration,
-            driver=self._driver,
+            driver=driver,
             reader=self._reader,
             writer=self._writer,
             projector=self._projector,
-            uploads=Uploads(self._driver, self._hashing),
+            uploads=Uploads(driver, self._hashing),
             states=StateCodec(http.secret),
             urls=Urls(http.host, prefix, relative=http.relativeurls),
             authenticator=build_authenticator(configuration),
         )
         common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
-        self._place = None if self._board is None else self._board.claim()
         figures = None if self._place is None else RequestFigures(self._place.figures, prefix)
         self._health = Health(scheduled_checks(configuration, self._driver), self._place)
         self._health.start(loop)
@@ -105,6 +110,14 @@ class Worker:
             if purging.enabled and not configuration.storage.maintenance.readonly.enabled
             else None,
         )
+
+    def _claim_place(self) -> Place | None:
+        if self._board is None:
+            return None
+        place = self._board.claim()
+        if place is None:
+            log.error("no place is left for this worker's figures: its requests are missing in the metrics")
+        return place
 
     def __rsgi__(self, scope: Any, protocol: Any) -> Coroutine[Any, Any, None]:
         """Answer one request."""

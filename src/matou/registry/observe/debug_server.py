@@ -106,12 +106,13 @@ class Endpoints:
     Args:
         board: of the workers.
         metrics_path: ``http.debug.prometheus.path``; "" for no metrics.
+        driver: key of the storage driver in the configuration.
 
     Attributes:
         routes: method and path to what answers, given the ``Accept`` header.
     """
 
-    def __init__(self, board: Board, metrics_path: str) -> None:
+    def __init__(self, board: Board, metrics_path: str, driver: str) -> None:
         self._board = board
         self.routes: dict[tuple[str, str], Callable[[str], Answer]] = {
             ("GET", "/debug/health"): self._health,
@@ -120,7 +121,7 @@ class Endpoints:
             ("GET", "/debug/vars"): lambda _: Answer.json(variables(self._board)),
         }
         if metrics_path:
-            self._registry = metrics_registry(board)
+            self._registry = metrics_registry(board, driver)
             # GitLab's documentation names the second.
             for path in (metrics_path, "/debug/metrics"):
                 self.routes["GET", path] = self._metrics

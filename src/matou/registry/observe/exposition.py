@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from matou.registry.observe.figures import (
+    ACTION_BUCKETS,
+    ACTIONS,
     CODE_LABELS,
     DURATION_BUCKETS,
     HANDLERS,
@@ -40,15 +42,18 @@ class FiguresCollector:
 
     Args:
         board: with the figures of the workers.
+        driver: key of the storage driver in the configuration.
     """
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: Board, driver: str) -> None:
         self._board = board
+        self._driver = driver
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
         figures = total(self._board)
         yield from request_metrics(figures)
+        yield storage_metrics(figures, self._driver)
         yield CounterMetricFamily(
             "registry_manifest_cache_hits",
             "Manifests served from a worker's cache, without a query of the index.",
@@ -66,10 +71,10 @@ class FiguresCollector:
         yield from process_metrics([os.getpid(), *(place.pid for place in workers if place.pid is not None)])
 
 
-def metrics_registry(board: Board) -> CollectorRegistry:
+def metrics_registry(board: Board, driver: str) -> CollectorRegistry:
     """Return the registry (of metrics) that ``/metrics`` serves."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FiguresCollector(board))
+    registry.register(FiguresCollector(board, driver))
     return registry
 
 
@@ -123,6 +128,26 @@ def request_metrics(figures: Sequence[int]) -> Iterator[Metric]:
                 family.add_metric((handler,), buckets, histogram[0])
         in_flight.add_metric((handler,), figures[Layout.in_flight + handler_index])
     yield from (requests, durations, received, sent, in_flight)
+
+
+def storage_metrics(figures: Sequence[int], driver: str) -> Metric:
+    """Return ``registry_storage_action_seconds``.
+
+    Args:
+        figures: see ``Layout``.
+        driver: its label.
+    """
+    family = HistogramMetricFamily(
+        "registry_storage_action_seconds",
+        "The number of seconds that the storage action takes",
+        labels=("driver", "action"),
+    )
+    for index, action in enumerate(ACTIONS):
+        histogram = _slice(figures, Layout.actions, index, Layout.action_size)
+        if any(histogram):
+            buckets = _cumulative(ACTION_BUCKETS, histogram[1:])
+            family.add_metric((driver, action), buckets, histogram[0] / NANOSECONDS)
+    return family
 
 
 def process_metrics(pids: Sequence[int]) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The figures of the requests that a worker answered: which there are, and where each lies in an array of counters.
+"""The figures of what a worker did: which there are, and where each lies in an array of counters.
 
 The names, labels and buckets are those of Distribution (docker/go-metrics); the array has a place for every combination
 of labels that can occur, so a worker only ever adds to numbers.
@@ -53,6 +53,10 @@ CODE_LABELS = (*(str(code) for code in CODES), "other")
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)  # seconds
 SIZE_BUCKETS = tuple(float(1 << power) for power in range(10, 32))  # bytes: 1 KiB to 2 GiB
 
+# What a storage driver does, as Distribution labels it; the last two are Matou's own.
+ACTIONS = ("GetContent", "PutContent", "Reader", "Writer", "Stat", "List", "Move", "Delete", "Size", "Flush")
+ACTION_BUCKETS = DURATION_BUCKETS[:11]  # seconds
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -69,11 +73,13 @@ class Layout:
         in_flight: first of the requests that are being answered, by handler.
         cache_hits: manifests that were served without asking the index.
         failing: health checks that fail.
+        actions: first of the histograms of nanoseconds by storage action.
         size: how many numbers there are.
     """
 
     duration_size = len(DURATION_BUCKETS) + 2
     size_size = len(SIZE_BUCKETS) + 2
+    action_size = len(ACTION_BUCKETS) + 2
 
     requests = 0
     durations = requests + len(HANDLERS) * len(METHODS) * len(CODE_LABELS)
@@ -82,7 +88,8 @@ class Layout:
     in_flight = sent + len(HANDLERS) * size_size
     cache_hits = in_flight + len(HANDLERS)
     failing = cache_hits + 1
-    size = failing + 1
+    actions = failing + 1
+    size = actions + len(ACTIONS) * action_size
 
 
 class RequestFigures:
@@ -141,6 +148,23 @@ class RequestFigures:
                 place = first + handler * Layout.size_size
                 cells[place] += size
                 cells[place + 1 + bisect_left(SIZE_BUCKETS, size)] += 1
+
+
+class StorageFigures:
+    """Counts what the storage driver of one worker does.
+
+    Args:
+        cells: ``Layout.size`` numbers, which nobody else changes.
+    """
+
+    def __init__(self, cells: memoryview[int] | list[int]) -> None:
+        self._cells = cells
+
+    def count(self, action: str, seconds: float) -> None:
+        """Count one of ``ACTIONS``, whether it succeeded or not."""
+        first = Layout.actions + ACTIONS.index(action) * Layout.action_size
+        self._cells[first] += int(seconds * NANOSECONDS)
+        self._cells[first + 1 + bisect_left(ACTION_BUCKETS, seconds)] += 1
 
 
 def places(handler: int, method: str, status: int) -> tuple[int, int]:

@@ -10,6 +10,8 @@ import pytest
 from matou.registry.drivers.base import Conflict, NotFound, StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
+from matou.registry.observe.figures import Layout, StorageFigures
+from matou.registry.observe.measured_driver import MeasuredDriver
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -18,10 +20,12 @@ if TYPE_CHECKING:
     from matou.registry.drivers.base import Driver
 
 
-@pytest.fixture(params=["filesystem", "inmemory"])
+@pytest.fixture(params=["filesystem", "inmemory", "measured"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Driver:
     if request.param == "filesystem":
         return FilesystemDriver(tmp_path)
+    if request.param == "measured":
+        return MeasuredDriver(FilesystemDriver(tmp_path), StorageFigures([0] * Layout.size))
     return InMemoryDriver()
 
 

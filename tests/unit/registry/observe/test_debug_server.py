@@ -40,7 +40,7 @@ class Rig:
     def __init__(self, metrics_path: str = "/metrics") -> None:
         self.board = Board(2)
         self.place = self.board.places[0]
-        self.server = DebugServer(DebugAddress("127.0.0.1", 0), Endpoints(self.board, metrics_path))
+        self.server = DebugServer(DebugAddress("127.0.0.1", 0), Endpoints(self.board, metrics_path, "filesystem"))
         self.server.start()
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -154,7 +154,7 @@ def test_other_requests(rig: Rig) -> None:
 def test_an_address_that_is_taken(rig: Rig) -> None:
     port = int(rig.server.server_address[1])
     with pytest.raises(DebugAddressError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-        DebugServer(DebugAddress("127.0.0.1", port), Endpoints(rig.board, ""))
+        DebugServer(DebugAddress("127.0.0.1", port), Endpoints(rig.board, "", "filesystem"))
 
 
 def test_too_many_connections(rig: Rig) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from matou.registry.observe.board import Board
 from matou.registry.observe.exposition import metrics_registry, variables
-from matou.registry.observe.figures import RequestFigures
+from matou.registry.observe.figures import RequestFigures, StorageFigures
 
 # What docker-registry 2.8.2 shows.
 DISTRIBUTION_DURATIONS = "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 25 60 +Inf"
@@ -38,11 +38,13 @@ def board() -> Board:
     other = RequestFigures(second.figures, "")
     other.cached("GET", 500, 0.02)
     first.report({"disk": "broken"})
+    for place, seconds in ((first, 0.001), (second, 0.3)):
+        StorageFigures(place.figures).count("Stat", seconds)
     return board
 
 
 def samples(board: Board) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    text = generate_latest(metrics_registry(board)).decode()
+    text = generate_latest(metrics_registry(board, "filesystem")).decode()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -118,8 +120,18 @@ def test_sizes(board: Board) -> None:
     assert (count, total) == (4, 0)
 
 
+def test_storage_actions(board: Board) -> None:
+    bounds, counts, count, total = histogram(
+        board, "registry_storage_action_seconds", driver="filesystem", action="Stat"
+    )
+    assert bounds == ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
+    assert counts == [1] * 6 + [2] * 6
+    assert count == 2
+    assert total == pytest.approx(0.301)
+
+
 def test_openmetrics(board: Board) -> None:
-    text = generate_openmetrics(metrics_registry(board)).decode()  # type: ignore[no-untyped-call]  # the library's
+    text = generate_openmetrics(metrics_registry(board, "filesystem")).decode()  # type: ignore[no-untyped-call]  # the library's
     families = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # as above
     assert {family.name for family in families} >= {"registry_http_requests", "process_cpu_seconds"}
 

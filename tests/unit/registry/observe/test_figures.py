@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from matou.registry.http import routes
 from matou.registry.observe.figures import (
     _HANDLER_OF_ROUTE,
+    ACTION_BUCKETS,
+    ACTIONS,
     CODES,
     DURATION_BUCKETS,
     HANDLERS,
@@ -39,6 +41,7 @@ def test_no_two_figures_share_a_place() -> None:
             taken += range(first, first + len(SIZE_BUCKETS) + 2)
         taken.append(Layout.in_flight + handler)
     taken += [Layout.cache_hits, Layout.failing]
+    taken += range(Layout.actions, Layout.actions + len(ACTIONS) * (len(ACTION_BUCKETS) + 2))
     assert sorted(taken) == list(range(Layout.size))
 
 

@@ -1,0 +1,92 @@
+"""A storage driver that counts what another one does and how long that takes.
+
+Source: Distribution ``registry_storage_action_seconds``.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable
+
+    from matou.registry.drivers.base import Driver, Stat, UploadWriter
+    from matou.registry.observe.figures import StorageFigures
+
+T = TypeVar("T")
+
+
+class MeasuredDriver:
+    """See ``Driver`` for what its methods do.
+
+    Args:
+        driver: does the work.
+        figures: get to know of it.
+    """
+
+    def __init__(self, driver: Driver, figures: StorageFigures) -> None:
+        self.name = driver.name
+        self._driver = driver
+        self._figures = figures
+
+    async def get(self, path: str) -> bytes:
+        """Count ``GetContent``."""
+        return await self._timed("GetContent", self._driver.get(path))
+
+    async def put(self, path: str, content: bytes, *, durable: bool = True) -> None:
+        """Count ``PutContent``."""
+        await self._timed("PutContent", self._driver.put(path, content, durable=durable))
+
+    async def flush(self) -> None:
+        """Count ``Flush``."""
+        await self._timed("Flush", self._driver.flush())
+
+    async def stat(self, path: str) -> Stat:
+        """Count ``Stat``."""
+        return await self._timed("Stat", self._driver.stat(path))
+
+    async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """Count ``Reader``: until the first bytes are there."""
+        pieces = self._driver.read(path, start, length)
+        try:
+            yield await self._timed("Reader", anext(pieces))
+        except StopAsyncIteration:
+            return
+        async for piece in pieces:
+            yield piece
+
+    def local_path(self, path: str) -> str | None:
+        """Count nothing: the kernel reads the file."""
+        return self._driver.local_path(path)
+
+    async def list(self, path: str) -> list[str]:
+        """Count ``List``."""
+        return await self._timed("List", self._driver.list(path))
+
+    async def delete(self, path: str) -> None:
+        """Count ``Delete``."""
+        await self._timed("Delete", self._driver.delete(path))
+
+    async def upload_open(self, path: str, offset: int) -> UploadWriter:
+        """Count ``Writer``."""
+        return await self._timed("Writer", self._driver.upload_open(path, offset))
+
+    async def upload_size(self, path: str) -> int:
+        """Count ``Size``."""
+        return await self._timed("Size", self._driver.upload_size(path))
+
+    async def upload_commit(self, path: str, size: int, destination: str) -> None:
+        """Count ``Move``."""
+        await self._timed("Move", self._driver.upload_commit(path, size, destination))
+
+    async def close(self) -> None:
+        """Close the driver."""
+        await self._driver.close()
+
+    async def _timed(self, action: str, work: Awaitable[T]) -> T:
+        started = time.perf_counter()
+        try:
+            return await work
+        finally:
+            self._figures.count(action, time.perf_counter() - started)
