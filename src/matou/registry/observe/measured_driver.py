@@ -68,6 +68,10 @@ class MeasuredDriver:
         """Count ``Delete``."""
         await self._timed("Delete", self._driver.delete(path))
 
+    async def upload_begin(self, path: str) -> None:
+        """Count ``Begin``."""
+        await self._timed("Begin", self._driver.upload_begin(path))
+
     async def upload_open(self, path: str, offset: int) -> UploadWriter:
         """Count ``Writer``."""
         return await self._timed("Writer", self._driver.upload_open(path, offset))
