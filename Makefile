@@ -51,9 +51,10 @@ lock:
 	$(PIP_COMPILE) $(ARGS) --build-deps-for editable --only-build-deps --constraint requirements/runtime.txt \
 		--output-file requirements/build.txt pyproject.toml
 
-# The compiled catalogues of the command line's translations.
+# The compiled catalogues of the translations: of the command line, and of the portal's pages.
 catalogues: $(VENV)/.dev
 	$(BIN)/python -m tests.unit.cli.catalogues
+	DJANGO_SETTINGS_MODULE=matou.portal.settings $(BIN)/python -m tests.unit.portal.web.catalogues
 
 clean:
 	rm -rf $(VENV) $(LOCK) .pytest_cache .mypy_cache .ruff_cache .hypothesis

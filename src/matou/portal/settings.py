@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from matou.config.installation import Installation
@@ -105,6 +106,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 USE_I18N = True
 LANGUAGE_CODE = "en"
+LOCALE_PATHS = [Path(__file__).parent / "locale"]
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 
 SESSION_COOKIE_SECURE = _is_https

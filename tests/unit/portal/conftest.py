@@ -6,12 +6,19 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 
+from matou.jwt.keyfiles import ensure_key_pair
 from matou.portal.accounts.models import User
 from matou.portal.namespaces import services
 
 if TYPE_CHECKING:
     from matou.portal.namespaces.models import Member, Namespace, Project
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _key_pair() -> None:
+    ensure_key_pair(settings.INSTALLATION.token_key, settings.INSTALLATION.token_certificate)
 
 
 class Tree:

@@ -54,7 +54,6 @@ def sign_in(login: str, password: str, address: str) -> User | None:
     with accounts.password_line.place():
         user = authenticate(attempt, username=name, password=password)
     if user is None or user.is_bot:
-        log.warning("sign-in of %r from %s failed", name, address)
         return None
     if AxesProxyHandler.get_failures(attempt, {"username": name}):
         AxesProxyHandler.reset_attempts(username=name, ip_address=address)

@@ -18,6 +18,7 @@ from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from matou.jwt.keyfiles import KeyFileError
 from matou.jwt.scope import MAX_SCOPES, render_scopes
 from matou.portal.accounts.password_line import LineTooLongError
 from matou.portal.accounts.sign_in import LockedOutError
@@ -124,6 +125,10 @@ def _refusal_for(error: Exception, request: HttpRequest) -> HttpResponse | None:
         case LineTooLongError():
             reason = "too many sign-ins with a password at the same time; try again in some seconds, or"
             answer = _come_back_later(f"{reason} use an access token", RETRY_SOON)
+        case KeyFileError():
+            log.error("no token can be signed: %s", error)
+            reason = "the portal cannot read its signing key; its log says why"
+            answer = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", reason)
         case TooManyScopesError():
             reason = f"more than {MAX_SCOPES} scopes in one request; ask in several requests"
             answer = _refusal(HTTPStatus.BAD_REQUEST, "DENIED", reason, oauth_error="invalid_scope")

@@ -70,6 +70,7 @@ def _password_grant(request: HttpRequest, form: Mapping[str, str]) -> HttpRespon
     except (LockedOutError, LineTooLongError):
         return _error("slow_down", status=HTTPStatus.TOO_MANY_REQUESTS)
     if user is None:
+        log.warning("authentication of %r from %s failed", form["username"], client_address(request))
         return _error("invalid_grant")
     try:
         made = create_oauth_token(user, form.get("scope", "").split() or DEFAULT_OAUTH_SCOPES)

@@ -6,6 +6,7 @@ Concurrency: used by all of the server's threads. One asks the registry, the oth
 from __future__ import annotations
 
 import http.client
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from matou.jwt.keyfiles import KeyFileError
 from matou.portal.images.registry_tokens import internal_token
 
 if TYPE_CHECKING:
@@ -23,13 +25,15 @@ FRESH = 10.0  # seconds that an answer counts
 TIMEOUT = 2.0  # seconds
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- where to reach one who listens everywhere
 
+log = logging.getLogger(__name__)
+
 
 class State(Enum):
     """What is known of the registry."""
 
     RUNNING = "running"
     UNREACHABLE = "unreachable"
-    DISTRUSTFUL = "distrustful"  # it answers, but refuses tokens of ours
+    DISTRUSTFUL = "distrustful"  # it answers, but not to tokens of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,16 @@ def ask(address: str) -> State:
 
     Source: OCI Distribution Specification 1.1, "Determining Support".
     """
+    try:
+        token = internal_token({})
+    except KeyFileError as error:
+        log.error("no token can be signed: %s", error)  # noqa: TRY400 -- the message says it all
+        return State.DISTRUSTFUL
     parts = urlsplit(f"//{address}")
     host = parts.hostname or ""
     connection = http.client.HTTPConnection(ANYWHERE.get(host, host), parts.port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/v2/", headers={"Authorization": f"Bearer {internal_token({})}"})
+        connection.request("GET", "/v2/", headers={"Authorization": f"Bearer {token}"})
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return State.UNREACHABLE
