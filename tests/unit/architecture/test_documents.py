@@ -182,5 +182,12 @@ def test_no_environment_variable_is_documented_that_nothing_reads() -> None:
     assert sorted(documented - read) == []
 
 
+def test_the_architecture_page_names_every_part_of_both_planes() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    parts = [path.parent.name for path in PACKAGE.glob("*/*/__init__.py") if path.parts[-3] in ("registry", "portal")]
+    assert len(parts) > 10
+    assert [part for part in parts if f"`{part}/`" not in page] == []
+
+
 def test_the_readme_has_the_two_commands() -> None:
     assert {"serve", "test"} <= make_targets(ROOT / "README.md")

@@ -1,1 +1,0 @@
-"""Matou: registry events."""
