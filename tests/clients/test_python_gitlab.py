@@ -324,8 +324,13 @@ def test_job_tokens(root: gitlab.Gitlab) -> None:
     made = root.http_post(path, post_data={"expires_in": 600})
     assert isinstance(made, dict)
     assert made["username"] == "gitlab-ci-token"
-    assert made["token"]
+    job = gitlab.Gitlab(root.url, job_token=made["token"])
+    assert job.projects.get(project.id).id == project.id
+    with pytest.raises(gitlab.GitlabGetError, match="404 Project Not Found"):
+        job.projects.get(root.projects.create({"name": unique("other"), "visibility": "public"}).id)
     root.http_delete(f"{path}/{made['id']}")
+    with pytest.raises(gitlab.GitlabAuthenticationError):
+        job.projects.get(project.id)
     with pytest.raises(gitlab.GitlabHttpError) as refusal:
         root.http_delete(f"{path}/{made['id']}")
     assert refusal.value.response_code == 404

@@ -77,6 +77,17 @@ RoleLevel = Annotated[Literal[10, 15, 20, 30, 40, 50], BeforeValidator(_number)]
 """A role as a parameter."""
 
 
+def some_of(argument: str, known: frozenset[str]) -> AfterValidator:
+    """A check of a list argument: only words out of ``known``."""
+
+    def check(words: list[str]) -> list[str]:
+        if not known >= set(words):
+            raise ValueError(f"{argument} does not have a valid value; expected some of {', '.join(sorted(known))}")
+        return words
+
+    return AfterValidator(check)
+
+
 def parse_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Nests names with brackets as Rack does.
 

@@ -12,13 +12,15 @@ from pydantic import Field
 
 from matou.portal.api import entities, present
 from matou.portal.api.access import MAINTAINER, OWNER, Kind, require, require_admin, resource_of, role_in
-from matou.portal.api.arguments import Arguments, FromBody, FromQuery, Moment, Names
+from matou.portal.api.arguments import Arguments, FromBody, FromQuery, Moment, Names, some_of
 from matou.portal.api.authentication import Caller, Read, Write, caller_of
 from matou.portal.api.errors import not_found
 from matou.portal.api.pagination import PageArguments, paginate
+from matou.portal.api.personal_tokens import words
 from matou.portal.namespaces.models import Namespace, Project
 from matou.portal.tokens import services
 from matou.portal.tokens.models import DeployToken
+from matou.portal.tokens.scopes import DEPLOY_SCOPES, READ_REGISTRY, WRITE_REGISTRY
 
 TAGS = ["Deploy tokens"]
 router = Router(tags=TAGS, exclude_unset=True, by_alias=True)
@@ -35,7 +37,13 @@ class CreateDeployToken(Arguments):
 
     name: Annotated[str, Field(description="Name.", min_length=1, max_length=255)]
     scopes: Annotated[
-        Names, Field(description="`read_registry` to pull, `write_registry` to push; or both.", min_length=1)
+        Names,
+        some_of("scopes", DEPLOY_SCOPES),
+        Field(
+            description="What it allows: `read_registry` to pull and `write_registry` to push. Of GitLab's other scopes"
+            f" it takes {words(DEPLOY_SCOPES - {READ_REGISTRY, WRITE_REGISTRY})}, which allow nothing.",
+            min_length=1,
+        ),
     ]
     username: Annotated[
         str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from django.db.models import Q, QuerySet
@@ -13,17 +14,23 @@ from pydantic import Field
 
 from matou.portal.api import entities, present
 from matou.portal.api.access import find_user, require_admin
-from matou.portal.api.arguments import Arguments, FromBody, FromQuery, Id, Names
+from matou.portal.api.arguments import Arguments, FromBody, FromQuery, Id, Names, some_of
 from matou.portal.api.authentication import AnyScope, Caller, Read, SelfRotate, Write, caller_of
 from matou.portal.api.errors import bad_request, not_found, unauthorized
 from matou.portal.api.pagination import PageArguments, paginate
 from matou.portal.tokens import services
 from matou.portal.tokens.models import AccessToken
+from matou.portal.tokens.scopes import PERSONAL_SCOPES
 
 router = Router(tags=["Personal access tokens"], exclude_unset=True, by_alias=True)
 
 LONGEST_LIFE = dt.timedelta(days=365)  # of a token whose maker names no day, as in GitLab
 LIFE_AFTER_ROTATION = dt.timedelta(days=7)
+
+
+def words(scopes: Iterable[str]) -> str:
+    """Scopes for a sentence of the documentation."""
+    return ", ".join(f"`{scope}`" for scope in sorted(scopes))
 
 
 class ListTokens(PageArguments):
@@ -44,7 +51,11 @@ class CreateToken(Arguments):
     """A new token."""
 
     name: Annotated[str, Field(description="Name.", min_length=1, max_length=255)]
-    scopes: Annotated[Names, Field(description="What it allows.", min_length=1)]
+    scopes: Annotated[
+        Names,
+        some_of("scopes", PERSONAL_SCOPES),
+        Field(description=f"What it allows: some of {words(PERSONAL_SCOPES)}.", min_length=1),
+    ]
     description: Annotated[str | None, Field(description="What it is for.", max_length=255)] = None
     expires_at: Annotated[
         dt.date | None, Field(description="The day from which on it is refused; in 365 days by default.")

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from matou.portal.api import entities, present
 from matou.portal.api.access import MAINTAINER, OWNER, Kind, require, resource_of, role_in
-from matou.portal.api.arguments import FromBody, FromQuery, RoleLevel
+from matou.portal.api.arguments import FromBody, FromQuery, Names, RoleLevel, some_of
 from matou.portal.api.authentication import Caller, Read, SelfRotate, Write, caller_of
 from matou.portal.api.errors import bad_request, forbidden, not_found
 from matou.portal.api.pagination import paginate
@@ -24,15 +24,22 @@ from matou.portal.api.personal_tokens import (
     matching,
     own_token,
     rotated,
+    words,
 )
 from matou.portal.namespaces.models import Member, Namespace, Project
 from matou.portal.tokens import services
 from matou.portal.tokens.models import AccessToken
+from matou.portal.tokens.scopes import RESOURCE_SCOPES
 
 
 class CreateResourceToken(CreateToken):
     """A new token of a project or group."""
 
+    scopes: Annotated[
+        Names,
+        some_of("scopes", RESOURCE_SCOPES),
+        Field(description=f"What it allows: some of {words(RESOURCE_SCOPES)}.", min_length=1),
+    ]
     access_level: Annotated[
         RoleLevel | None, Field(description="Role of its bot, not above the caller's; 40 (Maintainer) by default.")
     ] = None

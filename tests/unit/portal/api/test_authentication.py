@@ -271,3 +271,30 @@ def test_administrators_make_tokens_for_users_but_not_for_bots(api: Api, tree: T
     assert api.ask("POST", f"/users/{bot['user_id']}/personal_access_tokens", admin, **asked).status == 400
     sudo = api.ask("POST", f"/users/{user.pk}/personal_access_tokens", admin, name="t", scopes=["sudo"])
     assert (sudo.status, sudo.json["message"].keys()) == (400, {"scopes"})
+
+
+@pytest.mark.parametrize(
+    ("path", "takes", "refuses"),
+    [
+        ("/users/{user}/personal_access_tokens", ["api", "read_user", "read_registry", "sudo"], ["fly", "API"]),
+        ("/projects/{project}/access_tokens", ["api", "write_registry"], ["read_user", "sudo"]),
+        ("/groups/{group}/access_tokens", ["api", "read_api"], ["admin_mode", "read_user"]),
+        ("/projects/{project}/deploy_tokens", ["read_registry", "write_registry"], ["api"]),
+        ("/groups/{group}/deploy_tokens", ["read_registry"], ["read_api"]),
+    ],
+)
+def test_which_token_may_have_which_scopes(
+    api: Api, tree: Tree, path: str, takes: list[str], refuses: list[str]
+) -> None:
+    root = tree.user(is_admin=True)
+    group = tree.group(root)
+    path = path.format(user=root.pk, project=tree.project(group, root).pk, group=group.pk)
+    for scopes in (takes, ",".join(takes), takes * 2):
+        made = api.ask("POST", path, root, name="t", scopes=scopes)
+        assert (made.status, made.json["scopes"]) == (201, takes)
+    for scope in refuses:
+        refused = api.ask("POST", path, root, name="t", scopes=[*takes, scope])
+        assert refused.status == 400
+        assert refused.json["error"].startswith("scopes does not have a valid value; expected some of ")
+    assert api.ask("POST", path, root, name="t", scopes=[]).json == {"error": "scopes is empty"}
+    assert api.ask("POST", path, root, name="t").json == {"error": "scopes is missing"}
