@@ -31,11 +31,7 @@ def find_access_token(secret: str, *, even_if_inactive: bool = False) -> AccessT
     """
     if len(secret) > LONGEST_SECRET:
         return None
-    token = (
-        AccessToken.objects.filter(digest=digest_of(secret))
-        .select_related("user", "project__namespace", "group")
-        .first()
-    )
+    token = AccessToken.objects.filter(digest=digest_of(secret)).select_related("user").first()
     if token is None:
         return None
     if not (token.active and token.user.is_active):
