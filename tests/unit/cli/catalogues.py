@@ -1,4 +1,4 @@
-"""The catalogues of the command line: which texts they must have, and how they are brought up to date and compiled.
+"""The catalogues of the command line, and which texts they must have.
 
 ``make catalogues`` runs this: every text of the sources and of Typer is in the ``.po`` file afterwards, new ones
 without a translation, and the ``.mo`` file is what the ``.po`` file compiles to.
@@ -11,16 +11,12 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import polib
-
-from matou.cli.language import CATALOGUES, DOMAIN
+from matou.cli.language import CATALOGUES as DIRECTORY
+from matou.cli.language import DOMAIN
+from tests.translations.catalogue import Catalogue, main
 
 SOURCE = Path(__file__).parents[3] / "src" / "matou"
 LANGUAGE_MODULE = "matou.cli.language"
-LANGUAGES = {"zh": "zh_Hans"}  # directory -> the language's tag; "zh" is found for zh_CN, zh_SG and zh_Hans_CN alike
-HEADER = """\
-Texts of Matou's command line.
-Updated and compiled by: make catalogues"""
 
 
 class NotLiteralError(ValueError):
@@ -93,52 +89,12 @@ def wanted() -> dict[str, list[str]]:
     return found
 
 
-def po_path(language: str) -> Path:
-    """Return the catalogue that people edit."""
-    return CATALOGUES / language / "LC_MESSAGES" / f"{DOMAIN}.po"
-
-
-def mo_path(language: str) -> Path:
-    """Return the catalogue that is read at run time."""
-    return po_path(language).with_suffix(".mo")
-
-
-def compiled(catalogue: polib.POFile) -> bytes:
-    """Return what a catalogue compiles to."""
-    return bytes(catalogue.to_binary())
-
-
-def update(language: str) -> list[str]:
-    """Bring a catalogue up to date and compile it; return the texts that lack a translation."""
-    path = po_path(language)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    present = {entry.msgid: entry for entry in polib.pofile(str(path))} if path.exists() else {}
-    catalogue = polib.POFile(wrapwidth=110)
-    catalogue.header = HEADER
-    catalogue.metadata = {
-        "Language": LANGUAGES[language],
-        "MIME-Version": "1.0",
-        "Content-Type": "text/plain; charset=UTF-8",
-        "Content-Transfer-Encoding": "8bit",
-    }
-    texts = wanted()
-    for text in sorted(texts, key=lambda text: (sorted(texts[text]), text)):
-        old = present.get(text)
-        places = [(place, "") for place in sorted(set(texts[text]))]
-        catalogue.append(polib.POEntry(msgid=text, msgstr=old.msgstr if old else "", occurrences=places))
-    catalogue.save(str(path))
-    mo_path(language).write_bytes(compiled(catalogue))
-    return [entry.msgid for entry in catalogue if not entry.msgstr]
-
-
-def main() -> int:
-    """Update every catalogue; return 1 when translations are missing."""
-    missing = {language: update(language) for language in LANGUAGES}
-    for language, texts in missing.items():
-        for text in texts:
-            sys.stderr.write(f"{po_path(language)}: no translation of {text!r}\n")
-    return 1 if any(missing.values()) else 0
-
+CATALOGUES = {
+    # Found for zh_CN, zh_SG and zh_Hans_CN alike.
+    "zh": Catalogue(
+        DIRECTORY / "zh" / "LC_MESSAGES" / f"{DOMAIN}.po", "zh_Hans", "Texts of Matou's command line.", wanted
+    ),
+}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(CATALOGUES))

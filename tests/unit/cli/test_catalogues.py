@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import string
+from typing import TYPE_CHECKING
 
-import polib
 import pytest
 
 from matou.cli.application import build
 from tests.unit.cli import catalogues
 from tests.unit.cli.shell import matou
+
+if TYPE_CHECKING:
+    from tests.translations.catalogue import Catalogue
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
@@ -22,44 +25,39 @@ def fields(text: str) -> list[str]:
     )
 
 
-@pytest.fixture(params=sorted(catalogues.LANGUAGES))
-def language(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=sorted(catalogues.CATALOGUES))
+def catalogue(request: pytest.FixtureRequest) -> Catalogue:
+    return catalogues.CATALOGUES[request.param]
 
 
-@pytest.fixture
-def catalogue(language: str) -> polib.POFile:
-    return polib.pofile(str(catalogues.po_path(language)))
-
-
-def test_every_text_of_the_command_line_and_of_typer_is_translated(catalogue: polib.POFile) -> None:
-    translated = {entry.msgid for entry in catalogue if entry.msgstr and not entry.fuzzy and not entry.obsolete}
-    missing = sorted(set(catalogues.wanted()) - translated)
+def test_every_text_of_the_command_line_and_of_typer_is_translated(catalogue: Catalogue) -> None:
+    translated = {entry.msgid for entry in catalogue.read() if entry.msgstr and not entry.fuzzy and not entry.obsolete}
+    missing = sorted(set(catalogue.wanted()) - translated)
     assert missing == [], "run 'make catalogues' and translate what it names"
 
 
-def test_no_translation_is_left_of_a_text_that_is_gone(catalogue: polib.POFile) -> None:
-    gone = sorted({entry.msgid for entry in catalogue} - set(catalogues.wanted()))
+def test_no_translation_is_left_of_a_text_that_is_gone(catalogue: Catalogue) -> None:
+    gone = sorted({entry.msgid for entry in catalogue.read()} - set(catalogue.wanted()))
     assert gone == [], "run 'make catalogues'"
 
 
-def test_translations_have_the_fields_of_their_texts(catalogue: polib.POFile) -> None:
-    wrong = [entry.msgid for entry in catalogue if fields(entry.msgid) != fields(entry.msgstr)]
+def test_translations_have_the_fields_of_their_texts(catalogue: Catalogue) -> None:
+    wrong = [entry.msgid for entry in catalogue.read() if fields(entry.msgid) != fields(entry.msgstr)]
     assert wrong == []
 
 
-def test_translations_begin_and_end_as_their_texts_do(catalogue: polib.POFile) -> None:
+def test_translations_begin_and_end_as_their_texts_do(catalogue: Catalogue) -> None:
     wrong = [
         entry.msgid
-        for entry in catalogue
+        for entry in catalogue.read()
         if (entry.msgid[0].isspace(), entry.msgid[-1].isspace(), entry.msgid.count("\n"))
         != (entry.msgstr[0].isspace(), entry.msgstr[-1].isspace(), entry.msgstr.count("\n"))
     ]
     assert wrong == []
 
 
-def test_the_compiled_catalogue_is_the_one_that_people_edit(language: str, catalogue: polib.POFile) -> None:
-    assert catalogues.mo_path(language).read_bytes() == catalogues.compiled(catalogue), "run 'make catalogues'"
+def test_the_compiled_catalogue_is_the_one_that_people_edit(catalogue: Catalogue) -> None:
+    assert catalogue.mo.read_bytes() == catalogue.compiled(), "run 'make catalogues'"
 
 
 @pytest.mark.parametrize(

@@ -1,33 +1,31 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-import polib
 import pytest
 from django.test import Client
 
 from tests.unit.portal.web import catalogues
 
+if TYPE_CHECKING:
+    from tests.translations.catalogue import Catalogue
+
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-@pytest.fixture(params=sorted(catalogues.LANGUAGES))
-def language(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(params=sorted(catalogues.CATALOGUES))
+def catalogue(request: pytest.FixtureRequest) -> Catalogue:
+    return catalogues.CATALOGUES[request.param]
 
 
-@pytest.fixture
-def catalogue(language: str) -> polib.POFile:
-    return polib.pofile(str(catalogues.po_path(language)))
+def test_every_text_is_translated_and_none_is_left_over(catalogue: Catalogue) -> None:
+    assert {entry.msgid for entry in catalogue.read()} == set(catalogue.wanted()), "run 'make catalogues'"
+    assert [entry.msgid for entry in catalogue.read() if not entry.msgstr or entry.fuzzy] == []
 
 
-def test_every_text_is_translated_and_none_is_left_over(catalogue: polib.POFile) -> None:
-    assert {entry.msgid for entry in catalogue} == set(catalogues.wanted()), "run 'make catalogues'"
-    assert [entry.msgid for entry in catalogue if not entry.msgstr or entry.fuzzy] == []
-
-
-def test_the_compiled_catalogue_is_the_one_that_people_edit(language: str, catalogue: polib.POFile) -> None:
-    assert catalogues.mo_path(language).read_bytes() == catalogues.compiled(catalogue), "run 'make catalogues'"
+def test_the_compiled_catalogue_is_the_one_that_people_edit(catalogue: Catalogue) -> None:
+    assert catalogue.mo.read_bytes() == catalogue.compiled(), "run 'make catalogues'"
 
 
 @pytest.mark.parametrize("path", ["/", "/help/authentication", "/no-such-page"])
