@@ -103,6 +103,15 @@ class Member(UserBasic):
     membership_state: str = "active"
 
 
+class Membership(Entity):
+    """Where a user is a member."""
+
+    source_id: int
+    source_name: str
+    source_type: str = Field(description="`Project`, or `Namespace` for groups.")
+    access_level: int
+
+
 class MembersAdded(Entity):
     """What became of several new members."""
 

@@ -94,6 +94,8 @@ class GitLabApi(NinjaAPI):
                     content = operation["requestBody"]["content"]
                     schema = content["application/json"]
                     operation["requestBody"]["content"] = dict.fromkeys(BODY_TYPES, schema)
+                    model = document["components"]["schemas"][schema["schema"]["$ref"].rsplit("/", 1)[-1]]
+                    operation["requestBody"]["required"] = bool(model.get("required"))
         return document
 
     def get_openapi_operation_id(self, operation: Operation) -> str:

@@ -74,6 +74,16 @@ def member(member: Member) -> entities.Member:
     )
 
 
+def membership(member: Member) -> entities.Membership:
+    """A membership as its user has it, with ``project`` and ``group`` at hand."""
+    return entities.Membership(
+        source_id=member.source.pk,
+        source_name=member.source.name,
+        source_type="Namespace" if member.project is None else "Project",
+        access_level=member.access_level,
+    )
+
+
 # Groups and projects ---------------------------------------------------------------------------------------------
 
 

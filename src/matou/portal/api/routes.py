@@ -9,6 +9,7 @@ from matou.portal.api import (
     errors,
     groups,
     job_tokens,
+    memberships,
     metadata,
     namespaces,
     personal_tokens,
@@ -40,6 +41,7 @@ errors.install(api)
 for router in (
     metadata.router,
     users.router,
+    memberships.router,
     personal_tokens.router,
     namespaces.router,
     groups.router,

@@ -91,7 +91,7 @@ def update_member(member: Member, *, access_level: int, expires_at: dt.date | No
     """
     if access_level != AccessLevel.OWNER or expires_at is not None:
         _check_another_owner(member)
-    _check(_source(member), member.user, access_level, expires_at)
+    _check(member.source, member.user, access_level, expires_at)
     member.access_level = access_level
     member.expires_at = expires_at
     member.save(update_fields=["access_level", "expires_at"])
@@ -122,13 +122,6 @@ def remove_member(member: Member, *, below: bool = True) -> None:
 
 def _at(source: Namespace | Project) -> Q:
     return Q(project=source) if isinstance(source, Project) else Q(group=source)
-
-
-def _source(member: Member) -> Namespace | Project:
-    source = member.group or member.project
-    if source is None:
-        raise RuntimeError(f"member {member.pk} belongs nowhere")  # a constraint of the database forbids it
-    return source
 
 
 def _lineage(source: Namespace | Project) -> list[int]:
@@ -166,7 +159,7 @@ def _check_another_owner(member: Member) -> None:
         if member.project.namespace.owner_id == member.user_id:
             raise LastOwnerError
         return
-    source = _source(member)
+    source = member.source
     owners = Member.objects.filter(
         in_force(), group__in=_lineage(source), access_level=AccessLevel.OWNER, user__is_active=True, user__is_bot=False
     )

@@ -174,3 +174,11 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.group or self.project}"
+
+    @property
+    def source(self) -> Namespace | Project:
+        """The group or project that it is in."""
+        source = self.group or self.project
+        if source is None:
+            raise RuntimeError(f"member {self.pk} belongs nowhere")  # a constraint of the database forbids it
+        return source

@@ -141,3 +141,21 @@ def test_memberships_below_end_too_unless_asked_not_to(api: Api, tree: Tree) -> 
             tree.member(project, 30, user)
         assert api.ask("DELETE", f"{path}/{user.pk}", owner, **arguments).status == 204
         assert len(api.ask("GET", f"/projects/{project.pk}/members", owner, user_ids=user.pk).json) == left
+
+
+def test_where_a_user_is_a_member(api: Api, tree: Tree) -> None:
+    root, user = tree.user(is_admin=True), tree.user()
+    group = tree.group(root, name="Wharf")
+    project = tree.project(group, root, name="Crane")
+    expired = tree.member(tree.group(), 30, user)
+    expired.expires_at = timezone.now().date()
+    expired.save()
+    tree.member(group, 20, user)
+    tree.member(project, 30, user)
+    in_group = {"source_id": group.pk, "source_name": "Wharf", "source_type": "Namespace", "access_level": 20}
+    in_project = {"source_id": project.pk, "source_name": "Crane", "source_type": "Project", "access_level": 30}
+    path = f"/users/{user.pk}/memberships"
+    assert api.ask("GET", path, root).json == [in_group, in_project]
+    assert api.ask("GET", path, root, type="Project").json == [in_project]
+    assert api.ask("GET", path, root, type="Namespace").json == [in_group]
+    assert api.ask("GET", path, root, type="Planet").json == {"error": "type does not have a valid value"}

@@ -74,6 +74,7 @@ OPERATIONS = [
     of_everybody("GET", "/namespaces"),
     Operation("GET", "/namespaces/{namespace_id}", GUEST),
     of_everybody("GET", "/namespaces/{namespace_path}/exists"),
+    of_administrators("GET", "/users/{user_id}/memberships", 200),
     of_administrators("POST", "/users", 201, username="new", name="New", email="n@example.com", password="wharf-92-x"),
     of_administrators("PUT", "/users/{user_id}", 200, name="Other"),
     of_administrators("DELETE", "/users/{user_id}", 204),

@@ -78,6 +78,31 @@ def test_the_document_and_the_page_of_a_portal(api: Api) -> None:
     assert "4XX" in end["responses"]
 
 
+def references(part: object) -> list[str]:
+    if isinstance(part, dict):
+        return [part["$ref"]] if "$ref" in part else [found for value in part.values() for found in references(value)]
+    return [found for item in part for found in references(item)] if isinstance(part, list) else []
+
+
+def test_the_document_is_whole(api: Api) -> None:
+    document = api.send("GET", "/openapi.json").json
+    schemas = document["components"]["schemas"]
+    found = set(references(document))
+    assert len(found) > 30
+    assert {reference.rpartition("/")[2] for reference in found} <= schemas.keys()
+    bodies = {
+        operation["operationId"]: operation["requestBody"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        if "requestBody" in operation
+    }
+    assert bodies["create_group"]["required"] is True
+    assert bodies["create_job_token"]["required"] is False
+    assert bodies["create_group"]["content"].keys() == {
+        "application/json", "application/x-www-form-urlencoded", "multipart/form-data",
+    }  # fmt: skip
+
+
 def test_the_page_for_people(client: Client) -> None:
     response = client.get("/help/api")
     text = response.content.decode()
