@@ -38,10 +38,11 @@ class Request:
         path: percent-decoded.
         headers: by lower-case name.
         scheme: of the connection: ``http`` or ``https``.
+        host: that the client asked, with the port when it said one; "" when it said none.
         id: names the request in the log and in ``X-Request-Id``.
     """
 
-    __slots__ = ("_body", "_query", "headers", "id", "method", "path", "query_string", "scheme")
+    __slots__ = ("_body", "_query", "headers", "host", "id", "method", "path", "query_string", "scheme")
 
     def __init__(
         self,
@@ -52,12 +53,14 @@ class Request:
         scheme: str,
         body: AsyncIterator[bytes],
         request_id: str,
+        authority: str | None = None,
     ) -> None:
         self.method = method
         self.path = path
         self.query_string = query_string
         self.headers = headers
         self.scheme = scheme
+        self.host = headers.get("host") or authority or ""  # HTTP/2 has ":authority" in place of the header
         self.id = request_id
         self._body = body
         self._query: dict[str, list[str]] | None = None

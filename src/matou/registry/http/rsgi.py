@@ -72,7 +72,14 @@ class RsgiEndpoint:
 
     async def _serve(self, scope: Any, protocol: Any, method: str, request_id: str, started: float) -> None:
         request = Request(
-            method, scope.path, scope.query_string, scope.headers, scope.scheme, _Body(protocol), request_id
+            method,
+            scope.path,
+            scope.query_string,
+            scope.headers,
+            scope.scheme,
+            _Body(protocol),
+            request_id,
+            scope.authority,
         )
         current = CurrentRequest(request, connection_address(scope), self._prefix)
         handler = 0 if self._figures is None else self._figures.begin(request.path)

@@ -41,7 +41,7 @@ class Urls:
         if self._fixed is not None:
             return self._fixed
         headers = request.headers
-        scheme, host = request.scheme, headers.get("host") or ""
+        scheme, host = request.scheme, request.host
         forwarded = headers.get("forwarded")
         if forwarded:
             # Only the first element is the client's own; later ones are proxies in between.

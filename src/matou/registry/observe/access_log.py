@@ -95,7 +95,8 @@ class AccessLog:
         # Written out: json.dumps would take five times as long. Every text is quoted by it all the same.
         self._add(
             f'{{"correlation_id":"{request_id}","duration_ms":{seconds * 1000:.3f},'
-            f'"host":{quoted[header("host") or ""]},"level":"info","method":{quoted[method]},"msg":"access",'
+            f'"host":{quoted[header("host") or scope.authority or ""]},'
+            f'"level":"info","method":{quoted[method]},"msg":"access",'
             f'"proto":"HTTP/{scope.http_version}","referrer":{quoted[header("referer") or ""]},'
             f'"remote_addr":"{connection}","remote_ip":"{forwarded_address(header) or connection}","status":{status},'
             f'"time":"{self._date}.{int((now - second) * 1000):03}Z",'

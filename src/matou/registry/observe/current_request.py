@@ -51,7 +51,7 @@ class CurrentRequest:
             "http.request.id": request.id,
             "http.request.method": request.method,
             "http.request.uri": (f"{request.path}?{query}" if query else request.path)[:LONGEST],
-            "http.request.host": (header("host") or "")[:LONGEST],
+            "http.request.host": request.host[:LONGEST],
             "http.request.remoteaddr": forwarded_address(header) or self._client,
             "http.request.useragent": (header("user-agent") or "")[:LONGEST],
         }

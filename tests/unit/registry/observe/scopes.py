@@ -17,6 +17,7 @@ class FakeScope:
         query_string: str = "",
         method: str = "GET",
         path: str = "/v2/",
+        authority: str | None = None,
     ) -> None:
         self.headers = FakeHeaders(headers or {})
         self.client = client
@@ -24,4 +25,5 @@ class FakeScope:
         self.http_version = "1.1"
         self.method = method
         self.path = path
+        self.authority = authority
         self.scheme = "http"
