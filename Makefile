@@ -6,7 +6,7 @@ LOCK := .lock-venv
 PIP_COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: serve test check bench soak lock catalogues clean
+.PHONY: serve test check bench soak lock catalogues reference clean
 
 $(VENV): $(VENV)/.runtime
 $(VENV)/.runtime: requirements/runtime.txt requirements/build.txt pyproject.toml
@@ -55,6 +55,13 @@ lock:
 catalogues: $(VENV)/.dev
 	$(BIN)/python -m tests.unit.cli.catalogues
 	DJANGO_SETTINGS_MODULE=matou.portal.settings $(BIN)/python -m tests.unit.portal.web.catalogues
+
+# The pages of docs that are made from the code.
+reference: $(VENV)/.dev
+	LC_ALL=C $(BIN)/python -m matou.cli.reference > docs/reference/commands.md
+	$(BIN)/python -m matou.config.reference > docs/configuration.md
+	$(BIN)/python -m matou.registry.http.reference docs/reference
+	$(BIN)/python -m matou.portal.api.reference > docs/rest-api.md
 
 clean:
 	rm -rf $(VENV) $(LOCK) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -143,6 +143,7 @@ def test_every_make_target_is_documented() -> None:
         ("soak", "MATOU_SOAK_ROUNDS="),
         ("lock", "--output-file requirements/runtime.txt"),
         ("catalogues", ".venv/bin/python -m tests.unit.cli.catalogues"),
+        ("reference", ".venv/bin/python -m matou.cli.reference > docs/reference/commands.md"),
         ("clean", "rm -rf .venv"),
     ],
 )
