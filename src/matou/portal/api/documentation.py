@@ -1,10 +1,9 @@
-"""The API's reference as one page, made from its OpenAPI document: no script, no other host, no style in attributes."""
+"""The API's reference as one page, made from its OpenAPI document."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -12,9 +11,10 @@ from django.views.decorators.http import require_safe
 
 from matou.portal.api.operations import by_subject
 from matou.portal.api.routes import api
+from matou.portal.web.page import page
 
 if TYPE_CHECKING:
-    from django.http import HttpRequest
+    from django.http import HttpRequest, HttpResponse
 
     from matou.portal.api.operations import Described
 
@@ -30,8 +30,9 @@ def _operation(operation: Described) -> SafeString:
     )
     table: str = (
         format_html(
-            "<table><thead><tr><th>Parameter</th><th>Type</th><th>Required</th><th>Meaning</th></tr></thead>"
-            "<tbody>{}</tbody></table>",
+            '<div class="scroll"><table><thead><tr><th>Parameter</th><th>Type</th><th>Required</th>'
+            "<th>Meaning</th></tr></thead>"
+            "<tbody>{}</tbody></table></div>",
             rows,
         )
         if rows
@@ -50,8 +51,8 @@ def _operation(operation: Described) -> SafeString:
     )
 
 
-def render(document: dict[str, Any], address: str) -> str:
-    """The page of an OpenAPI document.
+def render(document: dict[str, Any], address: str) -> SafeString:
+    """What the page of an OpenAPI document says.
 
     Args:
         document: The OpenAPI 3.1 document.
@@ -73,11 +74,8 @@ def render(document: dict[str, Any], address: str) -> str:
         "\n", '<li><a href="#{}">{}</a></li>', ((_anchor(subject), subject) for subject in subjects)
     )
     return format_html(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"></head>'
-        "<body><header><h1>{title}</h1><p>{description}</p>"
-        '<p>Machine-readable: <a href="{address}">{address}</a></p></header>'
-        "<nav><ul>{contents}</ul></nav><main>{sections}</main></body></html>",
+        '<h1>{title}</h1><p class="lead">{description}</p><p>Machine-readable: <a href="{address}">{address}</a></p>'
+        '<nav aria-label="Subjects"><ul class="contents">{contents}</ul></nav>{sections}',
         title=document["info"]["title"],
         description=document["info"]["description"],
         address=address,
@@ -93,5 +91,6 @@ def _anchor(subject: str) -> str:
 @require_safe
 def api_documentation(request: HttpRequest) -> HttpResponse:
     """``/help/api``: every operation with its parameters."""
-    del request
-    return HttpResponse(render(dict(api.get_openapi_schema()), reverse(f"{api.urls_namespace}:openapi-json")))
+    document = dict(api.get_openapi_schema())
+    reference = render(document, reverse(f"{api.urls_namespace}:openapi-json"))
+    return page(request, "web/reference.html", title=document["info"]["title"], reference=reference)

@@ -83,7 +83,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> list[State]:
     return answers
 
 
-@pytest.mark.parametrize("address", ["/", "/help/authentication", "/nothing"])
+@pytest.mark.parametrize("address", ["/", "/help/authentication", "/help/api", "/nothing"])
 def test_pages_are_accessible_and_need_no_script(client: Client, registry: list[State], address: str) -> None:
     del registry
     response = client.get(address, headers={"Host": "evil.example"})
