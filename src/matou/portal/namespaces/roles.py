@@ -63,9 +63,11 @@ def groups_with_role(user: User, least: int) -> QuerySet[Namespace]:
 
 def projects_with_role(user: User, least: int) -> QuerySet[Project]:
     """Return the projects in which a user has a role from ``least`` up."""
-    direct = Member.objects.filter(in_force(), user=user, access_level__gte=least, project=OuterRef("pk"))
+    direct = Member.objects.filter(in_force(), user=user, access_level__gte=least, project__isnull=False)
+    # The groups are looked for once, not once a project: there are fewer of them.
+    groups = groups_with_role(user, least)
     return Project.objects.filter(
-        Q(namespace__owner=user) | Exists(direct) | Exists(_memberships_above(user, "namespace__lineage", least))
+        Q(namespace__owner=user) | Q(pk__in=direct.values("project")) | Q(namespace__in=groups.values("pk"))
     )
 
 
