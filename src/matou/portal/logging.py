@@ -83,5 +83,6 @@ def _shown(name: str, value: str) -> str:
 
 
 def log_access(fields: Mapping[str, object]) -> None:
-    """Write a line of the access log."""
-    logging.getLogger("matou.portal.access").info("request answered", extra={"fields": fields})
+    """Write a line of the access log; what supervisors and load balancers ask all the time is for debugging."""
+    level = logging.DEBUG if str(fields["target"]).startswith("/-/") else logging.INFO
+    logging.getLogger("matou.portal.access").log(level, "request answered", extra={"fields": fields})

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from matou.portal.logging import LineFormatter, loggable_target
+from matou.portal.logging import LineFormatter, log_access, loggable_target
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,10 @@ def test_tracebacks_are_in_the_line() -> None:
     assert "\n" not in line
     assert "RuntimeError: broken" in line
     assert "Traceback" in line
+
+
+@pytest.mark.parametrize(("target", "level"), [("/-/readiness", logging.DEBUG), ("/jwt/auth", logging.INFO)])
+def test_what_is_asked_all_the_time_is_for_debugging(target: str, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "matou.portal.access"):
+        log_access({"target": target, "status": 200})
+    assert [record.levelno for record in caplog.records] == [level]
