@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -60,7 +61,7 @@ def test_nothing_was_left_behind(client: Client, places: dict[bytes, bytes]) -> 
     assert places
     registry = client.registry
     before = stored(client)
-    for _ in range(2):
+    for _ in range(4):
         for bad in bad_requests.ALL:
             ask(client, places, bad)
     memory = registry.memory()
@@ -78,3 +79,44 @@ def stored(client: Client) -> list[str]:
     """Return the repositories' files and blobs; uploads are files of a repository, too."""
     tree = client.registry.tree
     return sorted(str(path.relative_to(tree)) for path in (tree / "docker").rglob("*") if path.is_file())
+
+
+HIDDEN = b"DELETE /v2/a/b/manifests/kept HTTP/1.1\r\nHost: r\r\n\r\n"
+CARRIERS = [
+    # What is answered without looking at its body, and the status.
+    ("POST /v2/a/b/blobs/uploads/", 202),
+    ("POST /v2/", 405),
+    ("GET /v2/", 200),
+    ("GET /v2/a/b/manifests/kept", 200),
+    ("HEAD /v2/a/b/manifests/kept", 200),
+    ("PUT /v2/a/b/manifests/UPPER:x", 400),
+    ("PATCH /v2/a/b/blobs/uploads/x", 404),
+    ("OPTIONS /v2/", 200),
+]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("line", "status"), CARRIERS)
+def test_a_body_is_never_taken_for_a_request(
+    client: Client, places: dict[bytes, bytes], line: str, status: int, chunked: bool
+) -> None:
+    """RFC 9112 section 11.2: what is hidden in a body is not carried out, whether the body is read or not."""
+    assert places
+    if chunked:
+        body = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)
+    else:
+        body = b"Content-Length: %d\r\n\r\n%s" % (len(HIDDEN), HIDDEN)
+    data = f"{line} HTTP/1.1\r\nHost: r\r\n".encode() + body
+    following = b"GET /v2/_catalog?n=0 HTTP/1.1\r\nHost: r\r\nConnection: close\r\n\r\n"
+    received = everything(client, data + following)
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert received.count(b"HTTP/1.1 ") in {1, 2}  # the connection may be closed after the first
+    assert (received.count(b"HTTP/1.1 ") == 2) == received.endswith(b'{"repositories":[]}')
+    assert client.status_of("/a/b/manifests/kept") == 200
+
+
+def everything(client: Client, data: bytes) -> bytes:
+    """Send bytes and return all that comes back until the connection ends."""
+    with socket.create_connection(("127.0.0.1", client.registry.port), timeout=30) as connection:
+        connection.sendall(data)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
