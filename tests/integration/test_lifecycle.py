@@ -6,6 +6,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,9 @@ import pytest
 from tests.integration.hub import Hub
 from tests.registry_http.content import Blob, blob, digest_of
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.matou_serve import descendants, is_zombie
+from tests.servers.matou_serve import MATOU, descendants, is_zombie
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -199,3 +200,37 @@ def test_no_worker_outlives_the_parent(tmp_path: Path) -> None:
         assert is_refused(registry)
         registry.start()
         assert {answer.status for answer in hub.snapshot(image.paths("t")).values()} == {200}
+
+
+STARTING_WORKER = """
+import asyncio, os, signal, sys
+from pathlib import Path
+import uvloop
+from matou.config.distribution import load_configuration
+from matou.registry.files import registry_files
+from matou.registry.worker import Worker
+
+configuration = load_configuration(Path(sys.argv[1]), {})
+with registry_files(configuration) as files:
+    # As Granian does it, with a signal in between.
+    worker = Worker(configuration, files, os.getppid())
+    loop, stop = uvloop.new_event_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    os.kill(os.getpid(), signal.SIGTERM)
+    worker.__rsgi_init__(loop)
+    loop.run_until_complete(asyncio.wait_for(stop.wait(), 30))
+    worker.__rsgi_del__(loop)
+print("heard")
+"""
+
+
+def test_a_signal_during_the_start_of_a_worker_is_not_forgotten(tmp_path: Path) -> None:
+    configuration = tmp_path / "config.yml"
+    configuration.write_text(
+        f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {tmp_path}}}}}, http: {{addr: '127.0.0.1:1'}}}}"
+    )
+    subprocess.run([MATOU, "registry", "reindex", configuration], check=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-c", STARTING_WORKER, configuration], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.endswith("heard\n"), done.stderr

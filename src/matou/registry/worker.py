@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,11 @@ log = logging.getLogger("matou.registry")
 
 HASHING_THREADS = 4
 STANDARD_OUTPUT = 1
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 class Worker:
-    """The RSGI application.
+    """The RSGI application. Made in the worker process, which gets signals to stop once its event loop runs.
 
     Args:
         configuration: of the registry, with ``http.secret`` set.
@@ -55,6 +57,8 @@ class Worker:
     def __init__(
         self, configuration: Configuration, files: RegistryFiles, parent: int, board: Board | None = None
     ) -> None:
+        # uvloop forgets a signal that comes before it runs: the worker would be killed at the end of the drain time.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         self._parent = parent
         self._board = board
         self._configuration = configuration
@@ -64,6 +68,7 @@ class Worker:
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open everything; Granian calls this before the first request."""
         die_with_parent(self._parent)
+        loop.call_soon(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOP_SIGNALS)
         try:
             self._open(loop)
         except Exception:
