@@ -72,3 +72,24 @@ def test_a_unix_socket(tmp_path: Path) -> None:
             assert registry.get("/v2/").json() == {}
         finally:
             registry.stop()
+
+
+class AnnouncedRegistry(MatouRegistry):
+    """A registry that is up when its log says so."""
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while f"listening on {self.address}, workers: {self.workers}" not in self.log.read_text():
+            assert self.process is not None
+            assert self.process.poll() is None, self.tail()
+            assert time.monotonic() < deadline, self.tail()
+            time.sleep(0.01)
+
+
+def test_it_listens_when_the_log_says_so(tmp_path: Path) -> None:
+    registry = AnnouncedRegistry(tmp_path)
+    try:
+        registry.start()
+        socket.create_connection(("127.0.0.1", registry.port), timeout=10).close()
+    finally:
+        registry.stop()

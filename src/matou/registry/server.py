@@ -14,6 +14,8 @@ import multiprocessing
 import os
 import secrets
 import socket
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +41,7 @@ log = logging.getLogger("matou.registry")
 
 BACKLOG = 4096  # connections waiting to be accepted
 CONNECTIONS = 4096  # connections a worker
+ANNOUNCEMENT_NAP = 0.05  # seconds between looks whether the first worker listens
 DRAIN = 30  # seconds that requests get to end, unless http.draintimeout says otherwise
 HEADER_TIMEOUT = 30_000  # milliseconds that a client gets to send its headers
 
@@ -88,8 +91,19 @@ def serve(configuration: Configuration, workers: int) -> int:
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
         multiprocessing.set_start_method("spawn", force=True)
         server = _server(configuration, address, tls, workers)
-        server.on_startup(lambda: log.info("listening on %s, workers: %d", address, workers))
+        server.on_startup(functools.partial(_announce, address, workers))
         return _run(configuration, files, server, board)
+
+
+def _announce(address: Address, workers: int) -> None:
+    """Log that the registry listens as soon as it does: Granian's hook comes before the workers, who open the port."""
+
+    def wait() -> None:
+        while not address.is_listening():
+            time.sleep(ANNOUNCEMENT_NAP)
+        log.info("listening on %s, workers: %d", address, workers)
+
+    threading.Thread(target=wait, name="announcement", daemon=True).start()
 
 
 def _debug(configuration: Configuration, workers: int, stack: contextlib.ExitStack) -> Board | None:
@@ -227,6 +241,12 @@ class Address:
                     f"cannot listen on {self.host}:{self.port}: {error.strerror}; "
                     "stop what uses the port, or change http.addr"
                 ) from error
+
+    def is_listening(self) -> bool:
+        """Tell whether connections are accepted there."""
+        family = socket.AF_UNIX if self.path is not None else socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            return probe.connect_ex(str(self.path) if self.path is not None else (self.host, self.port)) == 0
 
     @staticmethod
     def _remove_stale_socket(path: Path) -> None:
