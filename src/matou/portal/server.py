@@ -49,7 +49,7 @@ def serve(installation: Installation) -> int:
     try:
         return asyncio.run(_serve(installation, application))
     except OSError as error:
-        sys.stderr.write(f"matou: the portal cannot listen on {installation.portal_addr}: {error}\n")
+        sys.stderr.write(f"matou: the portal cannot listen on {installation.portal_addr}: {error.strerror}\n")
         return 1
 
 
@@ -86,7 +86,8 @@ async def _serve(installation: Installation, application: object) -> int:
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not told.is_set():
         stopping.cancel()
-        log.error("the server ended by itself")
+        error = serving.exception()
+        log.error("the server ended by itself%s", f": {str(error).partition(chr(10))[0]}" if error else "")
         return 1
     server.stop()  # type: ignore[no-untyped-call] # Granian's
     await endpoint.drain(DRAIN)
@@ -96,5 +97,13 @@ async def _serve(installation: Installation, application: object) -> int:
 
 
 def _resolve(host: str, port: int) -> str:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return str(found[0][4][0])
+    """Return the IP address of a host, which can be listened on.
+
+    Raises:
+        OSError: it cannot; Granian would tell so with a traceback of its own.
+    """
+    family, kind, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(name)
+    return str(name[0])
