@@ -38,7 +38,8 @@ def serve(installation: Installation) -> int:
         installation: of this machine; prepared.
 
     Returns:
-        Exit status: 0 after a signal, 1 when the server could not start or ended by itself.
+        Exit status 1 when the server could not start. One that ran ends the process, with status 0 after a signal and 1
+        when it ended by itself.
     """
     configure()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "matou.portal.settings")
@@ -47,10 +48,13 @@ def serve(installation: Installation) -> int:
     application = get_wsgi_application()
     _load_views()
     try:
-        return asyncio.run(_serve(installation, application))
+        status = asyncio.run(_serve(installation, application))
     except OSError as error:
         sys.stderr.write(f"matou: the portal cannot listen on {installation.portal_addr}: {error.strerror}\n")
         return 1
+    logging.shutdown()
+    # Threads of Granian may still be on their way out; they abort the process if they meet an interpreter that ends.
+    os._exit(status)
 
 
 def _load_views() -> None:
