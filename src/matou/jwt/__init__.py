@@ -1,4 +1,4 @@
 """Registry tokens: key ids, key files, signing, scopes and verification.
 
-The only package, beside ``matou.config``, that portal and registry share.
+One of the packages that portal and registry share; see docs/architecture.md for the others.
 """

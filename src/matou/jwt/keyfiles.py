@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-import glob
 import os
-import secrets
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -19,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from matou.jwt.keyids import PrivateKey, PublicKey, UnsupportedKeyError, as_jwk, libtrust_fingerprint
+from matou.system.files import replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,14 +67,11 @@ def _ensure_locked(key: Path, certificate: Path) -> None:
                 "certificate away to have a new pair made (tokens already issued are then refused)."
             )
         # The key is placed first: a crash between the two leaves a key without certificate, which is repaired below.
-        _remove_leftovers(key)
         private = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
-        _place(key, _private_pem(private), 0o600)
+        replace_file(key, _private_pem(private))
     if not certificate.exists():
-        _remove_leftovers(certificate)
-        _place(
-            certificate, self_signed_certificate(load_private_key(key)).public_bytes(serialization.Encoding.PEM), 0o644
-        )
+        made = self_signed_certificate(load_private_key(key))
+        replace_file(certificate, made.public_bytes(serialization.Encoding.PEM), 0o644)
         return
     _check_pair(key, certificate)
 
@@ -182,34 +178,6 @@ def _private_pem(private_key: PrivateKey) -> bytes:
     return private_key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-
-
-def _place(target: Path, content: bytes, mode: int) -> None:
-    """Write a file such that it is there whole, durable and with its mode, or not at all."""
-    temporary = target.with_name(f".{target.name}.new-{secrets.token_hex(6)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fchmod(descriptor, mode)  # whatever the umask says
-            os.fsync(descriptor)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
-    directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove what a process that was killed within ``_place`` left; the caller holds the lock."""
-    for leftover in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
-        leftover.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matou.system.files import make_directory
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -72,23 +74,11 @@ def registry_files(configuration: Configuration) -> Iterator[RegistryFiles]:
     """
     if configuration.storage.driver == "filesystem":
         directory = Path(configuration.storage.filesystem.rootdirectory) / "matou"
-        _make_directory(directory)
+        make_directory(directory)
         yield RegistryFiles(directory)
         return
     with tempfile.TemporaryDirectory(prefix="matou-") as name:
         yield RegistryFiles(Path(name))
-
-
-def _make_directory(directory: Path) -> None:
-    """Make a directory and its parents so that their names survive a loss of power."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
-    for path in missing:
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class TreeLock:

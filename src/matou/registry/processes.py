@@ -7,11 +7,12 @@ append to ``interrupt_children`` and set ``main_loop_interrupt``.
 from __future__ import annotations
 
 import logging
-import signal
 import time
 from typing import TYPE_CHECKING, Any
 
 from granian.server.mp import MPServer
+
+from matou.system.processes import describe_exit
 
 if TYPE_CHECKING:
     from granian.server.mp import WorkerProcess
@@ -85,7 +86,7 @@ class Processes(MPServer):
             "worker %d (process %s) %s; replacing it in %.1f s",
             worker.idx + 1,
             worker.inner.pid,
-            _describe(worker.inner.exitcode),
+            describe_exit(worker.inner.exitcode),
             delay,
         )
 
@@ -93,12 +94,3 @@ class Processes(MPServer):
         if self._was_steady or len(self._start_at) < self.workers:
             return False
         return all(self._failures.get(index, 0) >= HOPELESS for index in range(self.workers))
-
-
-def _describe(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"ended with status {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"

@@ -26,7 +26,7 @@ from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
 from matou.registry.observe.measured_driver import MeasuredDriver
 from matou.registry.observe.observer import Observer
-from matou.registry.parent import die_with_parent
+from matou.system.processes import die_with_parent
 
 if TYPE_CHECKING:
     import asyncio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from matou.registry.parent import die_with_parent
+from matou.system.processes import die_with_parent
 
 
 def begin() -> list[str]:

@@ -11,6 +11,8 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
+from matou.system.files import replace_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -103,31 +105,7 @@ def ensure_secret(path: Path) -> str:
                 return secret
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret = secrets.token_hex(SECRET_BYTES)
-        write_private(path, secret + "\n")
+        replace_file(path, f"{secret}\n".encode("ascii"))
     except (OSError, UnicodeDecodeError) as error:
         raise SupervisorError(f"{path}: cannot be read or made: {error}") from error
     return secret
-
-
-def write_private(path: Path, content: str) -> None:
-    """Replace a file, mode 0600, durably and in one step.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

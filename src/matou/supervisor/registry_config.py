@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from matou.supervisor.home import SupervisorError, ensure_secret, write_private
+from matou.supervisor.home import SupervisorError, ensure_secret
+from matou.system.files import PRIVATE, replace_file
 
 if TYPE_CHECKING:
     from matou.config.installation import Installation
@@ -70,9 +71,9 @@ def write(installation: Installation) -> bool:
             if present.strip() and not present.startswith(MARKER):
                 return False
             wanted = render(installation, ensure_secret(installation.registry_secret))
-            if present == wanted and path.stat().st_mode & 0o777 == 0o600:  # noqa: PLR2004 -- a file mode
+            if present == wanted and path.stat().st_mode & 0o777 == PRIVATE:
                 return True
-        write_private(path, render(installation, ensure_secret(installation.registry_secret)))
+        replace_file(path, render(installation, ensure_secret(installation.registry_secret)).encode())
     except (OSError, UnicodeDecodeError) as error:
         raise SupervisorError(f"{path}: cannot be written: {error}") from error
     return True

@@ -15,9 +15,10 @@ import time
 from typing import TYPE_CHECKING
 
 from matou.supervisor import registry_config
-from matou.supervisor.child import Child, describe
+from matou.supervisor.child import Child
 from matou.supervisor.home import SupervisorError, check_free, hold
 from matou.supervisor.readiness import portal_is_ready, registry_is_ready, welcome
+from matou.system.processes import describe_exit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,7 +140,7 @@ class _Supervision:
         finally:
             preparation.kill()
         if status != 0:
-            raise SupervisorError(f"the portal's state could not be prepared: see above (it {describe(status)})")
+            raise SupervisorError(f"the portal's state could not be prepared: see above (it {describe_exit(status)})")
         if not had_password and password_file.exists():
             self._new_password = password_file.read_text("utf-8").strip()
         return True
@@ -175,9 +176,9 @@ class _Supervision:
             if status is not None:
                 delay = child.schedule()
                 if not self._welcomed and child.failures >= HOPELESS:
-                    log.error("the %s %s again and again; giving up", child.name, describe(status))
+                    log.error("the %s %s again and again; giving up", child.name, describe_exit(status))
                     return False
-                log.error("the %s %s; starting it again in %.1f s", child.name, describe(status), delay)
+                log.error("the %s %s; starting it again in %.1f s", child.name, describe_exit(status), delay)
             elif child.start_at is not None and time.monotonic() >= child.start_at:
                 child.start()
         return True

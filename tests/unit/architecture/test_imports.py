@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 # Package of matou -> the packages of matou that it may import, besides itself.
 MAY_IMPORT: dict[str, frozenset[str]] = {
+    "system": frozenset(),
     "config": frozenset(),
-    "jwt": frozenset(),
-    "registry": frozenset({"config", "jwt"}),
-    "portal": frozenset({"config", "jwt"}),
-    "supervisor": frozenset({"config", "jwt", "registry", "portal", "cli"}),
-    "cli": frozenset({"config", "jwt", "registry", "portal", "supervisor"}),
+    "jwt": frozenset({"system"}),
+    "registry": frozenset({"config", "jwt", "system"}),
+    "portal": frozenset({"config", "jwt", "system"}),
+    "supervisor": frozenset({"config", "jwt", "registry", "portal", "system", "cli"}),
+    "cli": frozenset({"config", "jwt", "registry", "portal", "system", "supervisor"}),
 }
 
 

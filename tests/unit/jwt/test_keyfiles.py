@@ -164,7 +164,7 @@ def test_crash_at_any_rename_or_sync_is_repaired(
     ensure_key_pair(key, certificate)
     assert before is None or key.read_bytes() == before
     assert load_certificates(certificate)[0].public_key() == load_private_key(key).public_key()
-    assert not [path for folder in {key.parent, certificate.parent} for path in folder.glob("*.new-*")]
+    assert not [path for folder in {key.parent, certificate.parent} for path in folder.glob("*.new*")]
 
 
 def test_full_disk_leaves_nothing(pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

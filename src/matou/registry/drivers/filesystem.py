@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError, StorageFull
 from matou.registry.threads import in_thread
+from matou.system.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -98,7 +99,7 @@ class FilesystemDriver:
             # trusted to be durable once this process has synced it. The deepest belongs to this content alone.
             parent = os.path.dirname(os.path.dirname(target))
             above = [path for path in _ancestors(parent, self._root) if path not in self._synced]
-            await self._run(_sync_directories, dict.fromkeys([*changed, parent, *map(os.path.dirname, above)]))
+            await self._run(_sync_each, dict.fromkeys([*changed, parent, *map(os.path.dirname, above)]))
             self._synced.update(above)
 
     async def flush(self) -> None:
@@ -275,13 +276,9 @@ def _make_directories(directory: str) -> list[str]:
     return made
 
 
-def _sync_directories(paths: Iterable[str]) -> None:
+def _sync_each(paths: Iterable[str]) -> None:
     for path in paths:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(path)
 
 
 def _sync_file_system(path: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from matou.registry.index import queries
 from matou.registry.index.connection import connect
 from matou.registry.index.migrate import upgrade
+from matou.system.files import sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,10 +54,10 @@ def replacement(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
-        _sync(building)
-        remove_index(path)
+        sync(building)
+        _remove(path)
         building.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         _remove(building)
         raise
@@ -73,16 +74,12 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def remove_index(path: Path) -> None:
+def _remove(path: Path) -> None:
     """Delete an index, if there is one.
 
     The database goes first: SQLite drops the log of a missing database, but a database without the log that belongs to
     it may be damaged.
     """
-    _remove(path)
-
-
-def _remove(path: Path) -> None:
     for suffix in ("", *COMPANIONS):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
@@ -99,11 +96,3 @@ def _carry_journal(connection: sqlite3.Connection, old: Path) -> None:
     finally:
         with contextlib.suppress(sqlite3.Error):
             connection.execute("DETACH old")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
