@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
@@ -21,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.INSTALLATION = replace(settings.INSTALLATION, home=Path(home))
     # Argon2 takes tens of milliseconds on purpose.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # How long an example takes says how busy the machine is, not whether it is right.
+    hypothesis.settings.register_profile(
+        "matou", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("matou")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

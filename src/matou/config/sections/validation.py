@@ -66,7 +66,7 @@ class Validation(Settings):
     """``validation``."""
 
     enabled: bool = setting(Boolean(), default=False, doc="`true`: wins over `disabled` (deprecated)")
-    disabled: bool = setting(Boolean(), default=False, doc="`true`: manifests may refer to what is not there")
+    disabled: bool = setting(Boolean(), default=False, doc="`true`: the rules below do not hold")
     manifests: Manifests = section(Manifests, "rules for manifests")
 
     @property
