@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -128,6 +129,12 @@ def _refusal_for(error: Exception, request: HttpRequest) -> HttpResponse | None:
         case KeyFileError():
             log.error("no token can be signed: %s", error)
             reason = "the portal cannot read its signing key; its log says why"
+            answer = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", reason)
+        case DatabaseError():
+            log.error("the database failed: %s", error)
+            reason = (
+                "the portal's database cannot be read or written, perhaps because the disk is full; its log says why"
+            )
             answer = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "UNAVAILABLE", reason)
         case TooManyScopesError():
             reason = f"more than {MAX_SCOPES} scopes in one request; ask in several requests"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -411,6 +413,20 @@ def test_a_line_that_is_too_long_is_told(ann: User, monkeypatch: pytest.MonkeyPa
 
 def _full(_line: PasswordLine) -> None:
     raise LineTooLongError
+
+
+def test_a_full_disk_stops_no_pull(ann: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_values: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    secret = token_of(ann)
+    monkeypatch.setattr(QuerySet, "update", fail)
+    monkeypatch.setattr(QuerySet, "create", fail)
+    assert ask(pull("team/app"), login=("ann", secret)).access == {"team/app": ["pull"]}
+    answer = ask(push("team/app"), login=("ann", secret))
+    assert answer.status == 503
+    assert answer.error[0] == "UNAVAILABLE"
+    assert "disk is full" in answer.error[1]
 
 
 def test_internal_tokens() -> None:
