@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from matou.cli.language import text as _
 
@@ -61,7 +63,7 @@ def welcome(installation: Installation, new_password: str | None) -> str:
         password = _("see {path}").format(path=path)
     else:
         password = _("as you set it")
-    return _(
+    text = _(
         "\n"
         "Matou is running.\n"
         "  Portal         {portal}/\n"
@@ -81,3 +83,28 @@ def welcome(installation: Installation, new_password: str | None) -> str:
         plain=plain,
         home=installation.home,
     )
+    return text + _stranded(installation)
+
+
+def _stranded(installation: Installation) -> str:
+    """Return what is wrong when others reach the registry, but not the portal that it sends them to for tokens."""
+    portal = _host(installation.portal_url)
+    if _is_loopback(_host(installation.registry_url)) or not (_is_loopback(portal) or portal in ANYWHERE):
+        return ""
+    return _(
+        "Nobody can log in from other machines: the registry sends clients to {portal} for tokens,\n"
+        "which they cannot reach. Set MATOU_PORTAL_URL to the portal's address as clients know it,\n"
+        "such as http://gitlab.example.com:8080, and MATOU_PORTAL_ADDR to where it listens.\n"
+        "\n"
+    ).format(portal=installation.portal_url)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

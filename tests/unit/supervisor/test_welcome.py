@@ -53,6 +53,26 @@ def test_with_tls_no_client_is_told_to_do_without(tmp_path: Path) -> None:
     assert "tls-verify" not in text
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_told"),
+    [
+        ({}, False),
+        ({"MATOU_PORTAL_ADDR": "0.0.0.0:8080"}, False),
+        ({"MATOU_REGISTRY_ADDR": "0.0.0.0:5000"}, True),
+        ({"MATOU_REGISTRY_ADDR": "[::]:5000", "MATOU_PORTAL_ADDR": "[::]:8080"}, True),
+        ({"MATOU_REGISTRY_ADDR": "10.1.2.3:5000", "MATOU_PORTAL_ADDR": "0.0.0.0:8080"}, True),
+        ({"MATOU_REGISTRY_ADDR": "10.1.2.3:5000", "MATOU_PORTAL_ADDR": "10.1.2.3:8080"}, False),
+        ({"MATOU_REGISTRY_URL": "https://registry.example.com"}, True),
+        ({"MATOU_REGISTRY_URL": "https://registry.example.com", "MATOU_PORTAL_URL": "http://localhost:8080"}, True),
+        ({"MATOU_REGISTRY_URL": "https://registry.example.com", "MATOU_PORTAL_URL": "https://example.com"}, False),
+    ],
+)
+def test_when_other_machines_cannot_log_in(tmp_path: Path, variables: dict[str, str], is_told: bool) -> None:
+    text = welcome(installation(tmp_path, **variables), None)
+    assert ("Nobody can log in from other machines" in text) is is_told
+    assert ("Set MATOU_PORTAL_URL" in text) is is_told
+
+
 def test_in_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGUAGE", "zh_CN")
     text = welcome(installation(tmp_path), "r4ndom")
