@@ -24,12 +24,13 @@ from granian.http import HTTP1Settings
 
 from matou.registry.files import TreeLock, registry_files
 from matou.registry.observe.board import Board
-from matou.registry.observe.debug_server import DebugAddress, DebugAddressError, DebugServer, Endpoints
+from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
 from matou.registry.tls import TlsError, tls_files
 from matou.registry.worker import Worker
+from matou.system.addresses import TcpAddress, resolve
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -116,7 +117,7 @@ def _debug(configuration: Configuration, workers: int, stack: contextlib.ExitSta
     metrics_path = debug.prometheus.path if debug.prometheus.enabled else ""
     endpoints = Endpoints(board, metrics_path, configuration.storage.driver)
     try:
-        server = DebugServer(DebugAddress.of(debug.addr, os.environ), endpoints)
+        server = DebugServer(debug_address(debug.addr, os.environ), endpoints)
     except DebugAddressError as error:
         raise StartError(str(error)) from error
     server.start()
@@ -207,20 +208,16 @@ class Address:
         http = configuration.http
         if http.net == "unix":
             return cls("", 0, Path(http.addr))
-        host, separator, port = http.addr.rpartition(":")
-        if not separator or not port.isascii() or not port.isdigit():
-            raise StartError(f"http.addr is {http.addr!r}; expected host:port or :port, such as :5000")
-        host = host.strip("[]") or "0.0.0.0"  # noqa: S104 -- what ":5000" means
         try:
-            found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except (OSError, OverflowError) as error:
+            tcp = resolve(http.addr)
+        except ValueError as error:
+            raise StartError(f"http.addr is {http.addr!r}; expected host:port or :port, such as :5000") from error
+        except OSError as error:
             raise StartError(f"http.addr is {http.addr!r}, which cannot be resolved: {error}") from error
-        return cls(str(found[0][4][0]), int(port), None)
+        return cls(*tcp, None)
 
     def __str__(self) -> str:
-        if self.path is not None:
-            return str(self.path)
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return str(TcpAddress(self.host, self.port) if self.path is None else self.path)
 
     def check_free(self) -> None:
         """Find out before anything is started whether the address can be used.
@@ -231,16 +228,12 @@ class Address:
         if self.path is not None:
             self._remove_stale_socket(self.path)
             return
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError as error:
-                raise StartError(
-                    f"cannot listen on {self.host}:{self.port}: {error.strerror}; "
-                    "stop what uses the port, or change http.addr"
-                ) from error
+        try:
+            TcpAddress(self.host, self.port).try_listening()
+        except OSError as error:
+            raise StartError(
+                f"cannot listen on {self}: {error.strerror}; stop what uses the port, or change http.addr"
+            ) from error
 
     def is_listening(self) -> bool:
         """Tell whether connections are accepted there."""

@@ -7,10 +7,10 @@ import errno
 import fcntl
 import os
 import secrets
-import socket
 import time
 from typing import TYPE_CHECKING
 
+from matou.system.addresses import resolve
 from matou.system.files import replace_file
 
 if TYPE_CHECKING:
@@ -67,27 +67,23 @@ def check_free(address: str, variable: str) -> None:
     Raises:
         SupervisorError: it cannot.
     """
-    host, _, port = address.rpartition(":")
     try:
-        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        resolved = resolve(address)
     except OSError as error:
         raise SupervisorError(f"{variable} is {address}, which cannot be resolved: {error.strerror}") from error
-    family, _, _, _, name = found[0]
     deadline = time.monotonic() + PORT_PATIENCE
     while True:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(name)
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
-                    time.sleep(0.1)
-                    continue
-                raise SupervisorError(
-                    f"cannot listen on {address}: {error.strerror}; stop what uses it, or set {variable} to another "
-                    "host:port"
-                ) from error
-            return
+        try:
+            resolved.try_listening()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.1)
+                continue
+            raise SupervisorError(
+                f"cannot listen on {address}: {error.strerror}; stop what uses it, or set {variable} to another "
+                "host:port"
+            ) from error
+        return
 
 
 def ensure_secret(path: Path) -> str:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from matou.cli.language import text as _
+from matou.system.addresses import LOOPBACK_OF, reachable
 
 if TYPE_CHECKING:
     from matou.config.installation import Installation
 
 TIMEOUT = 1.0  # seconds
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- where to reach one who listens everywhere
 
 
 def answers(address: str, path: str, *statuses: HTTPStatus) -> bool:
@@ -25,9 +25,7 @@ def answers(address: str, path: str, *statuses: HTTPStatus) -> bool:
         path: what to ask for.
         statuses: that mean that it works.
     """
-    host, _colon, port = address.rpartition(":")
-    host = host.strip("[]")
-    connection = http.client.HTTPConnection(ANYWHERE.get(host, host), int(port), timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(*reachable(address), timeout=TIMEOUT)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         return connection.getresponse().status in statuses
@@ -89,7 +87,7 @@ def welcome(installation: Installation, new_password: str | None) -> str:
 def _stranded(installation: Installation) -> str:
     """Return what is wrong when others reach the registry, but not the portal that it sends them to for tokens."""
     portal = _host(installation.portal_url)
-    if _is_loopback(_host(installation.registry_url)) or not (_is_loopback(portal) or portal in ANYWHERE):
+    if _is_loopback(_host(installation.registry_url)) or not (_is_loopback(portal) or portal in LOOPBACK_OF):
         return ""
     return _(
         "Nobody can log in from other machines: the registry sends clients to {portal} for tokens,\n"

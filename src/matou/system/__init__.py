@@ -1,1 +1,1 @@
-"""What is asked of Linux, the same by all: files that survive a crash, processes that end with their parent."""
+"""What is asked of Linux, the same by all: durable files, addresses, processes that end with their parent."""

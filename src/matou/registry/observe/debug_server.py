@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -22,16 +21,17 @@ from typing import TYPE_CHECKING, Any
 from prometheus_client.exposition import choose_encoder
 
 from matou.registry.observe.exposition import metrics_registry, variables
+from matou.system.addresses import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from matou.registry.observe.board import Board
+    from matou.system.addresses import TcpAddress
 
 log = logging.getLogger("matou.registry")
 
 PUBLIC_VARIABLE = "MATOU_DEBUG_PUBLIC"
-LARGEST_PORT = 65535
 CONNECTIONS = 16  # at a time
 TIMEOUT = 10.0  # seconds that a client gets to send its request, and to take the answer
 POLL_INTERVAL = 0.1  # seconds until a stop is noticed
@@ -44,46 +44,28 @@ class DebugAddressError(Exception):
     """The debug server cannot listen; the message says why and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
-class DebugAddress:
-    """Where the debug server listens.
+def debug_address(addr: str, environment: Mapping[str, str]) -> TcpAddress:
+    """Read ``http.debug.addr``.
 
-    Attributes:
-        host: IP address.
-        port: TCP port.
+    Anybody who reaches the debug server can take the registry out of service, so an address that others can reach must
+    be wanted: ``MATOU_DEBUG_PUBLIC=1``.
+
+    Raises:
+        DebugAddressError: it is no address, or one that others reach.
     """
-
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, addr: str, environment: Mapping[str, str]) -> DebugAddress:
-        """Read ``http.debug.addr``.
-
-        Anybody who reaches the debug server can take the registry out of service, so an address that others can reach
-        must be wanted: ``MATOU_DEBUG_PUBLIC=1``.
-
-        Raises:
-            DebugAddressError: it is no address, or one that others reach.
-        """
-        host, separator, port = addr.rpartition(":")
-        if not separator or not port.isascii() or not port.isdigit() or int(port) > LARGEST_PORT:
-            raise DebugAddressError(f"http.debug.addr is {addr!r}; expected host:port, such as localhost:5001")
-        host = host.strip("[]") or "0.0.0.0"  # noqa: S104 -- what ":5001" means
-        try:
-            found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            raise DebugAddressError(f"http.debug.addr is {addr!r}, which cannot be resolved: {error}") from error
-        resolved = str(found[0][4][0])
-        if not ipaddress.ip_address(resolved.partition("%")[0]).is_loopback and environment.get(PUBLIC_VARIABLE) != "1":
-            raise DebugAddressError(
-                f"http.debug.addr is {addr!r}: whoever reaches that address could take the registry out of service; "
-                f"use localhost:{port}, or set {PUBLIC_VARIABLE}=1 where only trusted machines reach it"
-            )
-        return cls(resolved, int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+    try:
+        address = resolve(addr)
+    except ValueError as error:
+        raise DebugAddressError(f"http.debug.addr is {addr!r}; expected host:port, such as localhost:5001") from error
+    except OSError as error:
+        raise DebugAddressError(f"http.debug.addr is {addr!r}, which cannot be resolved: {error}") from error
+    is_loopback = ipaddress.ip_address(address.host.partition("%")[0]).is_loopback
+    if not is_loopback and environment.get(PUBLIC_VARIABLE) != "1":
+        raise DebugAddressError(
+            f"http.debug.addr is {addr!r}: whoever reaches that address could take the registry out of service; "
+            f"use localhost:{address.port}, or set {PUBLIC_VARIABLE}=1 where only trusted machines reach it"
+        )
+    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +79,7 @@ class Answer:
     @classmethod
     def json(cls, document: Any, status: int = HTTPStatus.OK) -> Answer:
         """Return a JSON document."""
-        return cls(status, json.dumps(document, separators=(",", ":")).encode(), "application/json; charset=utf-8")
+        return cls(status, json.dumps(document, separators=(",", ":")).encode())
 
 
 class Endpoints:
@@ -181,12 +163,12 @@ class DebugServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = CONNECTIONS
 
-    def __init__(self, address: DebugAddress, endpoints: Endpoints) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    def __init__(self, address: TcpAddress, endpoints: Endpoints) -> None:
+        self.address_family = address.family
         self.endpoints = endpoints
         self._free = threading.BoundedSemaphore(CONNECTIONS)
         try:
-            super().__init__((address.host, address.port), _Handler)
+            super().__init__(address, _Handler)
         except OSError as error:
             raise DebugAddressError(
                 f"the debug server cannot listen on {address}: {error.strerror}; "

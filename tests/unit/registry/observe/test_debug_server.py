@@ -11,7 +11,8 @@ import pytest
 
 from matou.registry.observe import debug_server
 from matou.registry.observe.board import Board
-from matou.registry.observe.debug_server import DebugAddress, DebugAddressError, DebugServer, Endpoints
+from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
+from matou.system.addresses import TcpAddress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,28 +20,28 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("addr", ["127.0.0.1:5001", "localhost:5001", "[::1]:5001", "127.8.9.1:5001"])
 def test_loopback(addr: str) -> None:
-    assert DebugAddress.of(addr, {}).port == 5001
+    assert debug_address(addr, {}).port == 5001
 
 
 @pytest.mark.parametrize("addr", [":5001", "0.0.0.0:5001", "[::]:5001", "192.0.2.1:5001", "10.1.2.3:5001"])
 def test_addresses_that_others_reach_must_be_wanted(addr: str) -> None:
     for environment in ({}, {"MATOU_DEBUG_PUBLIC": ""}, {"MATOU_DEBUG_PUBLIC": "0"}):
         with pytest.raises(DebugAddressError, match="use localhost:5001, or set MATOU_DEBUG_PUBLIC=1"):
-            DebugAddress.of(addr, environment)
-    assert DebugAddress.of(addr, {"MATOU_DEBUG_PUBLIC": "1"}).port == 5001
+            debug_address(addr, environment)
+    assert debug_address(addr, {"MATOU_DEBUG_PUBLIC": "1"}).port == 5001
 
 
 @pytest.mark.parametrize("addr", ["5001", "localhost", "localhost:http", "localhost:99999", "no.such.host.invalid:1"])
 def test_no_address(addr: str) -> None:
     with pytest.raises(DebugAddressError, match=r"http\.debug\.addr is"):
-        DebugAddress.of(addr, {})
+        debug_address(addr, {})
 
 
 class Rig:
     def __init__(self, metrics_path: str = "/metrics") -> None:
         self.board = Board(2)
         self.place = self.board.places[0]
-        self.server = DebugServer(DebugAddress("127.0.0.1", 0), Endpoints(self.board, metrics_path, "filesystem"))
+        self.server = DebugServer(TcpAddress("127.0.0.1", 0), Endpoints(self.board, metrics_path, "filesystem"))
         self.server.start()
 
     def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
@@ -154,7 +155,7 @@ def test_other_requests(rig: Rig) -> None:
 def test_an_address_that_is_taken(rig: Rig) -> None:
     port = int(rig.server.server_address[1])
     with pytest.raises(DebugAddressError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-        DebugServer(DebugAddress("127.0.0.1", port), Endpoints(rig.board, "", "filesystem"))
+        DebugServer(TcpAddress("127.0.0.1", port), Endpoints(rig.board, "", "filesystem"))
 
 
 def test_too_many_connections(rig: Rig) -> None:
