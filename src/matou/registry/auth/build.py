@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from matou.jwt.keyfiles import KeyFileError
 from matou.jwt.verification import ALGORITHMS
@@ -18,6 +18,8 @@ from matou.registry.auth.token import TokenAuthenticator, TokenSettings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matou.config.distribution import Configuration
+    from matou.config.sections.auth import HtpasswdAuth, TokenAuth
     from matou.registry.auth.base import Authenticator
 
 logger = logging.getLogger(__name__)
@@ -30,72 +32,13 @@ class AuthenticatorSetupError(ValueError):
     """The ``auth`` section cannot be put into effect; the text names the key and what to do."""
 
 
-class TokenOptions(Protocol):
-    """``auth.token`` of config.yml."""
-
-    @property
-    def realm(self) -> str: ...  # noqa: D102 -- see the configuration reference
-    @property
-    def service(self) -> str: ...  # noqa: D102 -- as above
-    @property
-    def issuer(self) -> str: ...  # noqa: D102 -- as above
-    @property
-    def rootcertbundle(self) -> Path | str | None: ...  # noqa: D102 -- as above
-    @property
-    def jwks(self) -> Path | str | None: ...  # noqa: D102 -- as above
-    @property
-    def autoredirect(self) -> bool: ...  # noqa: D102 -- as above
-    @property
-    def autoredirectpath(self) -> str | None: ...  # noqa: D102 -- as above
-    @property
-    def signingalgorithms(self) -> Sequence[str] | None: ...  # noqa: D102 -- as above
-
-
-class HtpasswdOptions(Protocol):
-    """``auth.htpasswd`` of config.yml."""
-
-    @property
-    def realm(self) -> str: ...  # noqa: D102 -- see the configuration reference
-    @property
-    def path(self) -> Path | str: ...  # noqa: D102 -- as above
-
-
-class SillyOptions(Protocol):
-    """``auth.silly`` of config.yml."""
-
-    @property
-    def realm(self) -> str: ...  # noqa: D102 -- see the configuration reference
-    @property
-    def service(self) -> str: ...  # noqa: D102 -- as above
-
-
-class AuthOptions(Protocol):
-    """``auth`` of config.yml: one of these is not None."""
-
-    @property
-    def token(self) -> TokenOptions | None: ...  # noqa: D102 -- see the configuration reference
-    @property
-    def htpasswd(self) -> HtpasswdOptions | None: ...  # noqa: D102 -- as above
-    @property
-    def silly(self) -> SillyOptions | None: ...  # noqa: D102 -- as above
-    @property
-    def none(self) -> object | None: ...  # noqa: D102 -- as above
-
-
-class HasAuth(Protocol):
-    """The part of the configuration that decides on the authenticator."""
-
-    @property
-    def auth(self) -> AuthOptions | None: ...  # noqa: D102 -- see the configuration reference
-
-
-def build_authenticator(cfg: HasAuth) -> Authenticator:
+def build_authenticator(configuration: Configuration) -> Authenticator:
     """Make the authenticator that the configuration asks for.
 
     Raises:
         AuthenticatorSetupError: a key or password file cannot be used, or a setting makes no sense.
     """
-    auth = cfg.auth
+    auth = configuration.auth
     if auth is None:
         logger.warning("no auth is configured: whoever reaches this registry can pull, push and delete")
         return NoneAuthenticator()
@@ -113,7 +56,7 @@ def build_authenticator(cfg: HasAuth) -> Authenticator:
     raise AuthenticatorSetupError("auth: none of token, htpasswd, silly and none is given; give one or leave auth out")
 
 
-def _token(options: TokenOptions) -> Authenticator:
+def _token(options: TokenAuth) -> Authenticator:
     path = ""
     if options.autoredirect:
         path = options.autoredirectpath or DEFAULT_AUTOREDIRECT_PATH
@@ -133,8 +76,8 @@ def _token(options: TokenOptions) -> Authenticator:
     return TokenAuthenticator(settings, keys)
 
 
-def accepted_algorithms(configured: Sequence[str] | None) -> frozenset[str]:
-    """Return what ``auth.token.signingalgorithms`` allows; all that are safe when it is absent or empty.
+def accepted_algorithms(configured: Sequence[str]) -> frozenset[str]:
+    """Return what ``auth.token.signingalgorithms`` allows; all that are safe when it is empty.
 
     Raises:
         AuthenticatorSetupError: one is unknown, or only symmetric ones are given.
@@ -160,7 +103,7 @@ def accepted_algorithms(configured: Sequence[str] | None) -> frozenset[str]:
     return frozenset(accepted)
 
 
-def _htpasswd(options: HtpasswdOptions) -> Authenticator:
+def _htpasswd(options: HtpasswdAuth) -> Authenticator:
     path = Path(options.path)
     try:
         create_when_missing(path)
@@ -169,5 +112,5 @@ def _htpasswd(options: HtpasswdOptions) -> Authenticator:
     return HtpasswdAuthenticator(options.realm, PasswordFile(path))
 
 
-def _path(value: Path | str | None) -> Path | None:
+def _path(value: str | None) -> Path | None:
     return Path(value) if value else None
