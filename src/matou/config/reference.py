@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matou.config.containers import ListOf
 from matou.config.schema import Checked, Effective, NoEffect, Refused, section_of, settings_of, walk
@@ -186,7 +186,7 @@ def _anchor(path: str) -> str:
     return "".join(letter for letter in path.lower() if letter.isalnum() or letter in "_- ").replace(" ", "-")
 
 
-def main(arguments: list[Any]) -> int:
+def main(arguments: list[str]) -> int:
     """Print the page; there are no arguments."""
     if arguments:
         sys.stderr.write("usage: python -m matou.config.reference > docs/configuration.md\n")

@@ -13,6 +13,7 @@ from joserfc.jwk import import_key
 
 from matou.jwt.keyfiles import KeyFileError, read_key_file
 from matou.jwt.keyids import (
+    JoseKey,
     PublicKey,
     UnsupportedKeyError,
     as_jwk,
@@ -20,7 +21,6 @@ from matou.jwt.keyids import (
     libtrust_fingerprint,
     rfc7638_thumbprint,
 )
-from matou.jwt.trust import JoseKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

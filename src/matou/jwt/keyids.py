@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+JoseKey = RSAKey | ECKey | OKPKey
 
 LIBTRUST_BYTES = 30  # 240 bits of the hash: 48 base32 characters, 12 groups of 4
 LIBTRUST_GROUP = 4
@@ -46,7 +47,7 @@ def rfc7638_thumbprint(public_key: PublicKey) -> str:
     return as_jwk(public_key).thumbprint()
 
 
-def as_jwk(key: PublicKey | PrivateKey) -> RSAKey | ECKey | OKPKey:
+def as_jwk(key: PublicKey | PrivateKey) -> JoseKey:
     """Wrap a key of ``cryptography`` as joserfc's key of the same type.
 
     Raises:

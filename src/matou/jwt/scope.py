@@ -20,7 +20,7 @@ _ACTION = re.compile(r"[a-z]+|\*")
 
 
 class ScopeError(ValueError):
-    """A scope breaks the grammar, or there are too many of them."""
+    """A scope breaks the grammar."""
 
 
 class Scope(NamedTuple):
@@ -68,31 +68,6 @@ def parse_scope(text: str) -> Scope:
         if not _ACTION.fullmatch(action):
             raise ScopeError(f"scope {text!r}: {action!r} is not an action, such as pull, push, delete or *")
     return Scope(kind[1], name, actions, kind[2] or "")
-
-
-def parse_scopes(values: Iterable[str]) -> list[Scope]:
-    """Read all ``scope`` parameters of a request; each may hold several scopes with white space between them.
-
-    Returns:
-        the scopes in their order; those on the same resource are joined into the first.
-
-    Raises:
-        ScopeError: one is malformed, or there are more than ``MAX_SCOPES``.
-    """
-    joined: dict[tuple[str, str, str], Scope] = {}
-    count = 0
-    for value in values:
-        for text in value.split():
-            count += 1
-            if count > MAX_SCOPES:
-                raise ScopeError(f"more than {MAX_SCOPES} scopes in one request; ask in several requests")
-            scope = parse_scope(text)
-            resource = (scope.type, scope.resource_class, scope.name)
-            earlier = joined.get(resource)
-            if earlier is not None:
-                scope = scope._replace(actions=tuple(dict.fromkeys(earlier.actions + scope.actions)))
-            joined[resource] = scope
-    return list(joined.values())
 
 
 def render_scopes(accesses: Iterable[tuple[str, str, str]]) -> str:

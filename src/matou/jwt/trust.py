@@ -17,15 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtensionOID
-from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.util import urlsafe_b64encode
 
-from matou.jwt.keyids import UnsupportedKeyError, as_jwk, as_public_key, libtrust_fingerprint
+from matou.jwt.keyids import JoseKey, UnsupportedKeyError, as_jwk, as_public_key, libtrust_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-JoseKey = RSAKey | ECKey | OKPKey
 
 MAX_CHAIN = 6  # certificates in x5c; the depth that public certificate authorities need is 3
 MAX_REASON = 300  # characters of another library's error message

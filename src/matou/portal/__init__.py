@@ -1,1 +1,1 @@
-"""Matou: portal."""
+"""GitLab's side: users, groups, projects, and what they may do. A Django project."""

@@ -90,7 +90,7 @@ async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> 
             return
         summary = await Reindexer(driver, files.index, _log_progress()).run()
         if summary.repositories or summary.skipped:
-            log.info("indexed the storage tree: %s", describe(summary))
+            log.info("indexed the storage tree: %s", _describe(summary))
     finally:
         await driver.close()
 
@@ -192,7 +192,7 @@ def _as_storage_error() -> Iterator[None]:
         raise StorageError(f"the registry's own files cannot be used: {error}") from error
 
 
-def describe(summary: Summary) -> str:
+def _describe(summary: Summary) -> str:
     """Return a summary in one line."""
     return (
         f"{summary.repositories} repositories, {summary.manifests} manifests, {summary.tags} tags, "

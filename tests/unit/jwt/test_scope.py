@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matou.jwt.scope import MAX_SCOPES, Scope, ScopeError, parse_scope, parse_scopes, render_scopes
+from matou.jwt.scope import Scope, ScopeError, parse_scope, render_scopes
 
 
 @pytest.mark.parametrize(
@@ -46,24 +46,6 @@ def test_parse(text: str, scope: Scope) -> None:
 def test_malformed(text: str) -> None:
     with pytest.raises(ScopeError):
         parse_scope(text)
-
-
-def test_parameters_are_split_at_white_space_and_joined_by_resource() -> None:
-    assert parse_scopes(["repository:a:pull repository:b:push", "repository:a:push,pull", ""]) == [
-        Scope("repository", "a", ("pull", "push")),
-        Scope("repository", "b", ("push",)),
-    ]
-
-
-def test_classes_are_distinct_resources() -> None:
-    assert len(parse_scopes(["repository:a:pull repository(plugin):a:pull"])) == 2
-
-
-def test_too_many() -> None:
-    values = [f"repository:a{number}:pull" for number in range(MAX_SCOPES)]
-    assert len(parse_scopes(values)) == MAX_SCOPES
-    with pytest.raises(ScopeError, match="more than"):
-        parse_scopes([*values, "repository:b:pull"])
 
 
 def test_render_groups_by_resource_in_order() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matou.config.sections.auth import HtpasswdAuth, TokenAuth
     from matou.registry.auth.base import Authenticator
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("matou.registry")
 
 DEFAULT_AUTOREDIRECT_PATH = "/auth/token"
 SYMMETRIC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})
@@ -40,17 +40,17 @@ def build_authenticator(configuration: Configuration) -> Authenticator:
     """
     auth = configuration.auth
     if auth is None:
-        logger.warning("no auth is configured: whoever reaches this registry can pull, push and delete")
+        log.warning("no auth is configured: whoever reaches this registry can pull, push and delete")
         return NoneAuthenticator()
     if auth.token is not None:
         return _token(auth.token)
     if auth.htpasswd is not None:
         return _htpasswd(auth.htpasswd)
     if auth.silly is not None:
-        logger.warning("auth.silly is for tests only: any Authorization header is accepted")
+        log.warning("auth.silly is for tests only: any Authorization header is accepted")
         return SillyAuthenticator(auth.silly.realm, auth.silly.service)
     if auth.none is not None:
-        logger.warning("auth.none is configured: whoever reaches this registry can pull, push and delete")
+        log.warning("auth.none is configured: whoever reaches this registry can pull, push and delete")
         return NoneAuthenticator()
     # Never fall back to letting everybody in.
     raise AuthenticatorSetupError("auth: none of token, htpasswd, silly and none is given; give one or leave auth out")
@@ -97,7 +97,7 @@ def accepted_algorithms(configured: Sequence[str]) -> frozenset[str]:
             "could make one; name that of the token service's key, such as RS256"
         )
     if not SYMMETRIC_ALGORITHMS.isdisjoint(configured):
-        logger.warning("auth.token.signingalgorithms: HS256, HS384 and HS512 are ignored: keys here are public")
+        log.warning("auth.token.signingalgorithms: HS256, HS384 and HS512 are ignored: keys here are public")
     if "EdDSA" in accepted:
         accepted.add("Ed25519")  # RFC 9864's name of the same
     return frozenset(accepted)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Signature = tuple[int, int, int, int] | None
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("matou.registry")
 
 
 def file_signature(path: Path) -> Signature:
@@ -62,7 +62,7 @@ class KeySource:
         try:
             self.keys = self._load()
         except KeyFileError as error:
-            logger.error("token keys changed but cannot be used, the former ones stay trusted: %s", error)  # noqa: TRY400 -- the text says all
+            log.error("token keys changed but cannot be used, the former ones stay trusted: %s", error)  # noqa: TRY400 -- the text says all
             return False
         self._report()
         return True
@@ -82,5 +82,5 @@ class KeySource:
 
     def _report(self) -> None:
         for reason in self.keys.skipped:
-            logger.warning("token auth: no key taken from %s", reason)
-        logger.info("token auth trusts keys with the IDs %s", ", ".join(self.keys.ids))
+            log.warning("token auth: no key taken from %s", reason)
+        log.info("token auth trusts keys with the IDs %s", ", ".join(self.keys.ids))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger("matou.registry")
 
 BCRYPT_BYTES = 72  # bcrypt looks at no more; Apache and Go cut a longer password off silently, and so do we
 MAX_FILE_BYTES = 16 << 20
@@ -63,16 +63,16 @@ class PasswordFile:
             with self._path.open("rb") as stream:
                 content = stream.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            logger.error("htpasswd: %s: %s: nobody can sign in", self._path, error.strerror)  # noqa: TRY400 -- the text says all
+            log.error("htpasswd: %s: %s: nobody can sign in", self._path, error.strerror)  # noqa: TRY400 -- the text says all
             self.users = {}
             return
         if len(content) > MAX_FILE_BYTES:
-            logger.error("htpasswd: %s: larger than %d bytes: nobody can sign in", self._path, MAX_FILE_BYTES)
+            log.error("htpasswd: %s: larger than %d bytes: nobody can sign in", self._path, MAX_FILE_BYTES)
             self.users = {}
             return
         users, complaints = parse_password_file(content)
         for complaint in complaints:
-            logger.warning("htpasswd: %s: %s", self._path, complaint)
+            log.warning("htpasswd: %s: %s", self._path, complaint)
         self.users = users
         # An unknown user must cost what the known ones cost, or the time tells who exists.
         self.decoy = _decoy(max((_cost(entry) for entry in users.values()), default=DEFAULT_COST))
@@ -144,7 +144,7 @@ def create_when_missing(path: Path) -> None:
             os.fsync(descriptor)
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(temporary)  # unlike a rename, this fails where another process was faster
-            logger.warning(
+            log.warning(
                 "htpasswd is missing, provisioning with default user: path=%s user=%s password=%s",
                 path,
                 DEFAULT_USER,

@@ -1,1 +1,1 @@
-"""Matou: registry blobs."""
+"""Blobs in storage: where everything lies, uploads, and the links that the index decides."""

@@ -1,1 +1,1 @@
-"""Matou: registry content."""
+"""Digests, names, media types, manifests, ranges, pages: pure functions, no input or output."""

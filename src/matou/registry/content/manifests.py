@@ -60,11 +60,6 @@ class Manifest:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def is_index(self) -> bool:
-        """Whether it lists other manifests."""
-        return self.media_type in mediatypes.INDEXES
-
-    @property
     def blob_references(self) -> tuple[Digest, ...]:
         """Digests of the config and the layers, each once: what must not be collected while the manifest is there."""
         return tuple(dict.fromkeys(each.digest for each in self._blobs))

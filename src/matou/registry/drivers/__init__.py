@@ -1,1 +1,1 @@
-"""Matou: registry drivers."""
+"""Storage drivers; ``base`` is their contract."""

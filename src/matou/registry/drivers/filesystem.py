@@ -35,7 +35,6 @@ READ_PIECE = 1 << 20
 SMALL = 1 << 18  # bytes that are written on the event loop: 50 microseconds into the page cache
 MAX_IOVECS = 512  # well below every kernel's IOV_MAX (1024)
 ATTEMPTS = 20  # of a step that another request, making or deleting the same directory, may undo meanwhile
-TEMPORARY_AGE = 900.0  # seconds; a put takes far less, so an older temporary file was left by a killed process
 
 
 class FilesystemDriver:
@@ -172,7 +171,7 @@ class FilesystemDriver:
             _translated(os.ftruncate, descriptor, offset)
             raise
 
-    async def sweep_temporary(self, age: float = TEMPORARY_AGE) -> int:
+    async def sweep_temporary(self, age: float) -> int:
         """Delete temporary files that are older than ``age`` seconds; return how many.
 
         They were left by a killed process; 0 is right only while no other process serves the tree.

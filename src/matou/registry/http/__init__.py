@@ -1,1 +1,1 @@
-"""Matou: registry http."""
+"""The registry's HTTP API: routes, a module a resource, and the border to the server."""

@@ -39,6 +39,7 @@ class PreparedManifest:
 
     Attributes:
         wanted: the access that a reader needs.
+        digest: of the manifest.
         etag: the digest in quotes.
         headers: of the answer.
         body: the manifest, byte for byte.

@@ -36,11 +36,6 @@ class Reader:
         """Return a number that changes whenever any process has changed the index."""
         return int(self._execute("PRAGMA data_version").fetchone()[0])
 
-    def meta(self, name: str) -> str | None:
-        """Return what was remembered about the index, or None."""
-        row = self._execute(queries.META, {"name": name}).fetchone()
-        return None if row is None else str(row[0])
-
     def manifest_by_tag(self, repository: str, tag: str) -> StoredManifest | None:
         """Return the manifest that a tag names, or None."""
         row = self._execute(queries.MANIFEST_BY_TAG, {"repository": repository, "reference": tag}).fetchone()
@@ -64,10 +59,6 @@ class Reader:
     def repositories_with_blob(self, digest: str, limit: int) -> list[str]:
         """Return repositories that hold a blob, the oldest first."""
         return [row[0] for row in self._execute(queries.REPOSITORIES_WITH_BLOB, {"digest": digest, "limit": limit})]
-
-    def has_repository(self, repository: str) -> bool:
-        """Tell whether anything was ever pushed to a repository."""
-        return repository_id_of(self._connection, repository) is not None
 
     def missing_blobs(self, repository: str, digests: tuple[str, ...]) -> list[str]:
         """Return those of the digests that are not blobs of the repository."""

@@ -140,7 +140,7 @@ class Place:
         except ProcessLookupError:
             return None
         except PermissionError:
-            return pid
+            pass  # it lives, as another user
         return pid
 
     @property

@@ -41,7 +41,6 @@ def test_image() -> None:
     layers = [descriptor(2), descriptor(3), descriptor(2)]
     parsed = parse_manifest(image(layers=layers, annotations={"a": "b"}, subject=descriptor(9)), OCI_MANIFEST)
     assert parsed.media_type == OCI_MANIFEST
-    assert not parsed.is_index
     assert parsed.blob_references == parsed.required_blobs == (digest(1), digest(2), digest(3))
     assert parsed.child_references == ()
     assert (parsed.subject, parsed.annotations) == (digest(9), {"a": "b"})
@@ -50,7 +49,7 @@ def test_image() -> None:
 def test_index() -> None:
     platform = {"os": "linux", "architecture": "amd64"}
     parsed = parse_manifest(index(descriptor(1, platform=platform), descriptor(2), descriptor(1)), OCI_INDEX)
-    assert parsed.is_index
+    assert parsed.media_type == OCI_INDEX
     assert parsed.child_references == (digest(1), digest(2))
     assert parsed.children[0].platform == platform
     assert parsed.blob_references == ()

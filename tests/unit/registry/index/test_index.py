@@ -64,7 +64,7 @@ def test_blobs_belong_to_repositories(tmp_path: Path) -> None:
         assert mounted is not None
         assert reader.blob_size("b", "sha256:1") == 7
         assert await writer.run(lambda c: changes.mount_blob(c, "c", "nowhere", "sha256:1", "me")) is None
-        assert not reader.has_repository("c")
+        assert reader.tags("c", "", 1) is None
         assert await writer.run(lambda c: changes.delete_blob(c, "a", "sha256:1", "me")) is not None
         assert await writer.run(lambda c: changes.delete_blob(c, "a", "sha256:1", "me")) is None
         assert reader.blob_size("a", "sha256:1") is None
@@ -189,9 +189,9 @@ def test_one_failed_change_does_not_take_others_back(tmp_path: Path) -> None:
             return_exceptions=True,
         )
         assert [type(result) for result in results] == [type(None), KeyError, IndexFailed, type(None)]
-        assert reader.has_repository("a")
-        assert reader.has_repository("b")
-        assert not reader.has_repository("half")
+        assert reader.tags("a", "", 1) is not None
+        assert reader.tags("b", "", 1) is not None
+        assert reader.tags("half", "", 1) is None
 
     run(tmp_path / "index.db", scenario)
 

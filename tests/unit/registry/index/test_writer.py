@@ -98,10 +98,10 @@ def test_a_failed_commit_takes_all_back_and_the_next_one_works(
         results = await asyncio.gather(put(writer, "a"), put(writer, "b"), return_exceptions=True)
         assert [type(result) for result in results] == [expected, expected]
         assert not faulty.in_transaction
-        assert not reader.has_repository("a")
+        assert reader.tags("a", "", 1) is None
         faulty.error = None
         await put(writer, "c")
-        assert [reader.has_repository(name) for name in "abc"] == [False, False, True]
+        assert [reader.tags(name, "", 1) is not None for name in "abc"] == [False, False, True]
 
     run(tmp_path / "index.db", scenario)
 
@@ -119,7 +119,7 @@ def test_a_caller_that_goes_away_takes_nobody_along(tmp_path: Path) -> None:
         await asyncio.gather(waiting, later)
         assert gone.cancelled()
         assert faulty.commits == 2  # what came during the first commit is not part of it
-        assert [reader.has_repository(name) for name in ("gone", "waiting", "later")] == [True] * 3
+        assert [reader.tags(name, "", 1) is not None for name in ("gone", "waiting", "later")] == [True] * 3
 
     run(tmp_path / "index.db", scenario)
 
@@ -139,7 +139,7 @@ def test_a_writer_that_is_cancelled_waits_for_its_commit_and_tells_its_callers(t
             await change
         assert work.cancelled()
         assert not faulty.in_transaction
-        assert reader.has_repository("a")
+        assert reader.tags("a", "", 1) is not None
         await put(writer, "b")  # and the lock is free
 
     run(tmp_path / "index.db", scenario)
@@ -183,6 +183,6 @@ def test_a_locked_database_is_waited_for_without_holding_up_the_loop(tmp_path: P
                 await asyncio.sleep(0.005)  # the loop turns
             assert not change.done()
         await change
-        assert reader.has_repository("a")
+        assert reader.tags("a", "", 1) is not None
 
     run(tmp_path / "index.db", scenario)
