@@ -49,6 +49,10 @@ class Hub:
     def close(self) -> None:
         self._http.close()
 
+    def authorize(self, token: str) -> None:
+        """Send a token with every request from now on."""
+        self._http.headers["Authorization"] = f"Bearer {token}"
+
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """Send a request for a path below ``/v2``."""
         return self._http.request(method, urljoin(f"{self.url}/v2", path), **arguments)

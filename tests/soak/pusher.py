@@ -52,13 +52,13 @@ class Pusher:
         self.refused = 0
         self._tolerated = tolerated
         self._number = number
-        self._hub = Hub(url)
+        self.hub = Hub(url)
         self._random = random.Random(seed)  # noqa: S311 -- no secret
         self._repositories = (f"soak/own{number}", SHARED)
         self._large_left = 0
 
     def close(self) -> None:
-        self._hub.close()
+        self.hub.close()
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; what breaks off is in doubt."""
@@ -92,25 +92,25 @@ class Pusher:
 
     def _push(self) -> None:
         tag = self._tag()
-        self._push_manifest(tag, self._hub.push_blob(tag.repository, blob(self._random.randrange(3000))))
+        self._push_manifest(tag, self.hub.push_blob(tag.repository, blob(self._random.randrange(3000))))
 
     def _push_manifest(self, tag: Tag, layer: Blob) -> None:
-        config = self._hub.push_blob(tag.repository, blob())
+        config = self.hub.push_blob(tag.repository, blob())
         manifest = image(config.descriptor(OCI_CONFIG), [layer.descriptor()])
         pushed = Image(tag.repository, manifest, (config, layer))
         self.ledger.pushing(tag, pushed)
-        self._hub.push(tag.repository, manifest, tag.name)
+        self.hub.push(tag.repository, manifest, tag.name)
         self.ledger.pushed(tag, pushed)
         self.acknowledged += 1
 
     def _push_latest(self) -> None:
-        config = self._hub.push_blob(SHARED, blob())
+        config = self.hub.push_blob(SHARED, blob())
         layer = blob(500)
-        self._hub.push_blob(self._repositories[0], layer)
-        self._hub.mount(SHARED, self._repositories[0], layer)
+        self.hub.push_blob(self._repositories[0], layer)
+        self.hub.mount(SHARED, self._repositories[0], layer)
         manifest = image(config.descriptor(OCI_CONFIG), [layer.descriptor()])
         self.latest[manifest.digest] = Image(SHARED, manifest, (config, layer))
-        self._hub.push(SHARED, manifest, LATEST.name)
+        self.hub.push(SHARED, manifest, LATEST.name)
         self.acknowledged += 1
 
     def _push_large(self) -> None:
@@ -118,7 +118,7 @@ class Pusher:
             return
         self._large_left -= 1
         tag, content = self._tag(), blob(self._random.randint(*LARGE))
-        answer = self._hub.ask("POST", f"/v2/{tag.repository}/blobs/uploads/")
+        answer = self.hub.ask("POST", f"/v2/{tag.repository}/blobs/uploads/")
         assert answer.status_code == 202, answer.text
         self._send(Interrupted(tag.repository, answer.headers["location"], content), 0)
         self._push_manifest(tag, content)
@@ -130,13 +130,13 @@ class Pusher:
         upload = self.interrupted.pop()
         answer: httpx.Response | None = None
         try:
-            answer = self._hub.ask("GET", upload.location)
+            answer = self.hub.ask("GET", upload.location)
         finally:
             if answer is None:
                 self.interrupted.append(upload)
         if answer.status_code == 404:
             # It was finished, but the answer was lost.
-            found = self._hub.ask("HEAD", f"/v2/{upload.repository}/blobs/{upload.content.digest}")
+            found = self.hub.ask("HEAD", f"/v2/{upload.repository}/blobs/{upload.content.digest}")
             assert found.status_code in {200, 404}, found.status_code
             return
         assert answer.status_code == 204, answer.text
@@ -152,14 +152,14 @@ class Pusher:
         try:
             while start < len(content):
                 chunk = content[start : start + CHUNK]
-                answer = self._hub.ask("PATCH", upload.location, content=chunk, headers={"Content-Type": OCTETS})
+                answer = self.hub.ask("PATCH", upload.location, content=chunk, headers={"Content-Type": OCTETS})
                 assert answer.status_code == 202, answer.text
                 start += len(chunk)
                 upload = upload._replace(location=answer.headers["location"])
-            location = httpx.URL(urljoin(self._hub.url, upload.location)).copy_merge_params(
+            location = httpx.URL(urljoin(self.hub.url, upload.location)).copy_merge_params(
                 {"digest": upload.content.digest}
             )
-            answer = self._hub.ask("PUT", str(location))
+            answer = self.hub.ask("PUT", str(location))
         except httpx.TransportError:
             self.interrupted.append(upload)
             raise
@@ -170,7 +170,7 @@ class Pusher:
         if None in self.ledger.tags.get(tag, {None}):
             return
         self.ledger.untagging(tag)
-        self._hub.delete(f"/v2/{tag.repository}/manifests/{tag.name}")
+        self.hub.delete(f"/v2/{tag.repository}/manifests/{tag.name}")
         self.ledger.untagged(tag)
 
     def _delete(self) -> None:
@@ -179,7 +179,7 @@ class Pusher:
             return
         repository, digest = self._random.choice(held)
         self.ledger.deleting(repository, digest)
-        self._hub.delete(f"/v2/{repository}/manifests/{digest}")
+        self.hub.delete(f"/v2/{repository}/manifests/{digest}")
         self.ledger.deleted(repository, digest)
 
 
