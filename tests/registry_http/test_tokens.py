@@ -112,7 +112,13 @@ def caller(guarded: MatouRegistry, key: PrivateKey) -> Iterator[Caller]:
 
 def challenge(scope: str = "", error: str = "") -> str:
     text = f'Bearer realm="{REALM}",service="{SERVICE}"'
-    return text + (f',scope="{scope}"' if scope else "") + (f',error="{error}"' if error else "")
+    text += (f',scope="{scope}"' if scope else "") + (f',error="{error}"' if error else "")
+    if error == "insufficient_scope":
+        text += f',error_description="this login does not allow {scope}'
+        text += (
+            " (wrong name or missing right or container registry disabled)" if "repository:" in scope else ""
+        ) + '"'
+    return text
 
 
 def check_refused(answer: httpx.Response, scope: str, error: str) -> None:

@@ -42,11 +42,16 @@ class Installation:
         """Read the environment.
 
         Raises:
-            InstallationError: an address is not host:port, or the number of workers is not a positive number.
+            InstallationError: an address is not host:port, both are the same, or the number of workers is not a
+                positive number.
         """
         env = os.environ if environ is None else environ
         portal_addr = _address(env, "MATOU_PORTAL_ADDR", "127.0.0.1:8080")
         registry_addr = _address(env, "MATOU_REGISTRY_ADDR", "127.0.0.1:5000")
+        if portal_addr == registry_addr:  # both would listen, and each get some of the other's requests
+            raise InstallationError(
+                f"MATOU_PORTAL_ADDR and MATOU_REGISTRY_ADDR are both {portal_addr!r}; expected an address for each"
+            )
         return cls(
             home=Path(env.get("MATOU_HOME") or "data").absolute(),
             portal_addr=portal_addr,
@@ -117,4 +122,8 @@ def _address(environ: Mapping[str, str], name: str, default: str) -> str:
     host, separator, port = text.rpartition(":")
     if not separator or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:  # noqa: PLR2004 -- ports
         raise InstallationError(f"{name} is {text!r}; expected host:port, such as {default}")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        raise InstallationError(
+            f"{name} is {text!r}; expected an IPv6 address in brackets: [{host.strip('[]')}]:{port}"
+        )
     return text

@@ -60,7 +60,7 @@ def welcome(installation: Installation, new_password: str | None) -> str:
     elif path.exists():
         password = _("see {path}").format(path=path)
     else:
-        password = _("as you set it")
+        password = _("as set at the first start")
     text = _(
         "\n"
         "Matou is running.\n"

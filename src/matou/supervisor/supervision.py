@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matou.config.installation import Installation
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+AGAIN = 1.0  # seconds after a signal to stop within which another one is taken for the same
 DRAIN = 45.0  # seconds; the registry itself gives requests 30
 POLL = 0.1  # seconds between two looks until all answer
 IDLE = 60.0  # seconds; signals end it earlier
@@ -76,7 +77,10 @@ def _add_level(record: logging.LogRecord) -> bool:
 
 @contextlib.contextmanager
 def _blocked_signals() -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS | {signal.SIGCHLD})
+    taken = STOP_SIGNALS | {signal.SIGCHLD}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup; the kernel keeps even an ignored signal if blocked
+        taken -= {signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
     try:
         yield
     finally:
@@ -194,14 +198,19 @@ class _Supervision:
 
     def _drain(self) -> None:
         """End the registry first: requests that it finishes may still need the portal."""
-        deadline = time.monotonic() + DRAIN
+        begun = time.monotonic()
+        deadline = begun + DRAIN
         for child in self._children:
             child.terminate()
             while child.pid is not None and child.ended() is None:
                 if time.monotonic() >= deadline:
                     log.warning("the %s does not end; killing it", child.name)
                     child.kill()
-                elif self._signal(min(deadline - time.monotonic(), 1.0)) is not None:
+                elif (
+                    self._signal(min(deadline - time.monotonic(), 1.0)) is not None
+                    # make and timeout pass on a signal that their whole process group, so also we, got already.
+                    and time.monotonic() - begun >= AGAIN
+                ):
                     log.warning("told again: killing what still runs")
                     return
         log.info("stopped")

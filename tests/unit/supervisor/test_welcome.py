@@ -39,7 +39,7 @@ def test_everything_that_is_needed_to_begin(tmp_path: Path) -> None:
 
 
 def test_where_the_password_is(tmp_path: Path) -> None:
-    assert "as you set it" in welcome(installation(tmp_path), None)
+    assert "as set at the first start" in welcome(installation(tmp_path), None)
     file = tmp_path / "initial_root_password"
     file.write_text("secret\n")
     text = welcome(installation(tmp_path), None)

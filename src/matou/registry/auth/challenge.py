@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _HOST = re.compile(r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,253})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
-def bearer_challenge(realm: str, service: str, wanted: tuple[Access, ...], error: str = "") -> str:
+def bearer_challenge(
+    realm: str, service: str, wanted: tuple[Access, ...], error: str = "", description: str = ""
+) -> str:
     """Return the challenge that sends a client to its token service.
 
     Args:
@@ -24,12 +26,16 @@ def bearer_challenge(realm: str, service: str, wanted: tuple[Access, ...], error
         service: name of this registry as the service knows it.
         wanted: becomes ``scope``, which is left out when nothing is wanted.
         error: ``invalid_token``, ``insufficient_scope``, or "" for a request without token.
+        description: of the error, for people: Docker, Podman, Skopeo and Buildah show it, which is all that they can
+            show of an answer to HEAD.
     """
     parts = [f"Bearer realm={_quoted(realm)}", f"service={_quoted(service)}"]
     if wanted:
         parts.append(f"scope={_quoted(render_scopes(wanted))}")
     if error:
         parts.append(f"error={_quoted(error)}")
+    if description:
+        parts.append(f"error_description={_quoted(description)}")
     return ",".join(parts)
 
 

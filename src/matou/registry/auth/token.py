@@ -204,8 +204,11 @@ class TokenAuthenticator:
     def _refusal(self, wanted: tuple[Access, ...], origin: Origin, error: str, reason: str) -> Unauthorized:
         settings = self._settings
         realm = redirected_realm(origin, settings.autoredirectpath) if settings.autoredirectpath else None
-        challenge = bearer_challenge(realm or settings.realm, settings.service, wanted, error)
-        message = None
+        message, description = None, ""
         if error == INSUFFICIENT_SCOPE:
-            message = f"requested access to the resource is denied: this login does not allow {render_scopes(wanted)}"
+            description = f"this login does not allow {render_scopes(wanted)}"
+            message = f"requested access to the resource is denied: {description}"
+            if any(access.type == "repository" for access in wanted):  # a token service does not tell which of these
+                description += " (wrong name or missing right or container registry disabled)"
+        challenge = bearer_challenge(realm or settings.realm, settings.service, wanted, error, description)
         return Unauthorized(challenge, wanted, reason, message)

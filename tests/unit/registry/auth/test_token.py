@@ -117,10 +117,19 @@ def test_insufficient_scope(authenticator: TokenAuthenticator, key: PrivateKey) 
     header = bearer(key, access=[{"type": "repository", "name": "a/b", "actions": ["pull"]}])
     for _ in range(2):  # verified, then remembered
         refusal = refused(lambda: authenticator.authorize_now(header, PULL_PUSH, ORIGIN))
-        assert refusal.challenge == CHALLENGE + ',scope="repository:a/b:pull,push",error="insufficient_scope"'
+        assert refusal.challenge == (
+            CHALLENGE + ',scope="repository:a/b:pull,push",error="insufficient_scope"'
+            ',error_description="this login does not allow repository:a/b:pull,push '
+            '(wrong name or missing right or container registry disabled)"'
+        )
         assert refusal.reason == 'insufficient scope: the token of "alice" does not grant repository:a/b:push'
         assert refusal.wanted == PULL_PUSH
     assert authenticator.authorize_now(header, PULL, ORIGIN) == ALICE
+
+
+def test_insufficient_scope_for_the_catalogue(authenticator: TokenAuthenticator, key: PrivateKey) -> None:
+    refusal = refused(lambda: authenticator.authorize_now(bearer(key), (Access("registry", "catalog", "*"),), ORIGIN))
+    assert refusal.challenge.endswith(',error_description="this login does not allow registry:catalog:*"')
 
 
 def test_scopes_of_several_resources_are_separated_by_spaces(authenticator: TokenAuthenticator) -> None:
