@@ -94,6 +94,15 @@ def make_upload(tree: Path, started: str | None, data: bytes | None, name: str =
     return directory
 
 
+def make_file(tree: Path, content: bytes, age: float) -> Path:
+    """Make what an upload of ours leaves in storage: one file."""
+    path = tree / "docker" / "registry" / "v2" / "repositories" / NAME / "_uploads" / str(uuid.uuid4())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
 def clock(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
 
@@ -108,10 +117,18 @@ def test_abandoned_uploads_are_purged(is_dry: bool, tmp_path: Path) -> None:
         make_upload(tree, "nonsense", b"half"),
         make_upload(tree, None, b"half"),
         make_upload(tree, None, None),
+        make_file(tree, b"half", 7200),
+        make_file(tree, b"", 7200),
     ]
-    for directory in abandoned[3:]:
+    for directory in abandoned[3:6]:
         os.utime(directory, (time.time() - 7200,) * 2)
-    kept = [make_upload(tree, clock(0), b"half"), make_upload(tree, clock(0), None), make_upload(tree, None, b"new")]
+    kept = [
+        make_upload(tree, clock(0), b"half"),
+        make_upload(tree, clock(0), None),
+        make_upload(tree, None, b"new"),
+        make_file(tree, b"half", 60),
+        make_file(tree, b"", 60),
+    ]
     purging = {"enabled": True, "age": "1h", "interval": "1s", "dryrun": is_dry}
     with running(tmp_path, maintenance={"uploadpurging": purging}) as (registry, hub):
         image = hub.push_image(NAME, "t")
