@@ -111,6 +111,7 @@ LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 
 SESSION_COOKIE_SECURE = _is_https
 CSRF_COOKIE_SECURE = _is_https
+CSRF_FAILURE_VIEW = "matou.portal.web.failures.forged"
 CSRF_TRUSTED_ORIGINS = [f"{_portal.scheme}://{_portal.netloc}"]
 SESSION_COOKIE_HTTPONLY = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -28,6 +28,12 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _answer(request, HTTPStatus.FORBIDDEN, _("You may not see this page."))
 
 
+def forged(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: a form without the token that our own pages put into theirs."""
+    del reason
+    return _answer(request, HTTPStatus.FORBIDDEN, _("This does not come from a page of ours. Load the page again."))
+
+
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404."""
     del exception

@@ -232,6 +232,14 @@ def test_failures_are_told_without_a_traceback(
     assert "42" not in response.text
 
 
+@pytest.mark.parametrize(("address", "media_type"), [("/", "text/html"), ("/-/liveness", "application/json")])
+def test_a_forged_form_is_told_in_our_words(address: str, media_type: str) -> None:
+    response = Client(enforce_csrf_checks=True).post(address)
+    assert response.status_code == 403
+    assert response.headers["Content-Type"].split(";")[0] == media_type
+    assert "DEBUG" not in response.text
+
+
 def test_a_host_that_is_none_is_refused(client: Client) -> None:
     assert client.get("/-/liveness", headers={"Host": "a b<script>"}).status_code == 400
 
