@@ -35,22 +35,6 @@ ENTRIES = Metric("entries answered", "", higher_is_better=False)
 START = Metric("start", "s", higher_is_better=False)
 PEAK = Metric("peak memory, largest process", "MiB", higher_is_better=False)
 PEAK_TREE = Metric("peak memory, all processes", "MiB", higher_is_better=False)
-METRICS = (
-    PER_CORE,
-    RATE,
-    P50,
-    P99,
-    BYTES_PER_CORE,
-    BYTES_RATE,
-    IMAGES_PER_CORE,
-    IMAGES_RATE,
-    PAGE_P50,
-    PAGE_P99,
-    ENTRIES,
-    START,
-    PEAK,
-    PEAK_TREE,
-)
 NOT_COMPARED = frozenset({ENTRIES})
 
 

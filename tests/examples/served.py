@@ -5,16 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from tests.servers.matou_serve import MATOU
 from tests.servers.ports import free_port
+from tests.servers.program import MATOU, environment
+from tests.servers.waiting import wait_until
 from tests.unit.architecture.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXAMPLES = ROOT / "examples" / "registry"
-START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -59,20 +57,15 @@ class Example:
 
     def start(self, answers: Callable[[], bool] | None = None) -> None:
         """Start it and wait until it answers."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))}
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [MATOU, "registry", "serve", self.file],
-                env=kept | self._variables,
+                env=environment(**self._variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_up(answers or self._answers):
-            assert self._process.poll() is None, f"ended with {self._process.returncode}:\n{self.log.read_text()}"
-            assert time.monotonic() < deadline, f"no answer in {START_SECONDS} s:\n{self.log.read_text()}"
-            time.sleep(0.05)
+        wait_until(lambda: self._is_up(answers or self._answers), process=self._process, log=self.log)
 
     @staticmethod
     def _is_up(answers: Callable[[], bool]) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 import yaml
 
+from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_serve import ROOT_PASSWORD, MatouServe, running
 from tests.servers.oci_layout import write_layout
-from tests.servers.ports import free_port
 from tests.unit.architecture.checkout import ROOT
 
 if TYPE_CHECKING:
@@ -91,30 +90,11 @@ def test_behind_tls(tmp_path: Path) -> None:
 @pytest.fixture
 def docker_registry(server: MatouServe, tmp_path: Path) -> Iterator[str]:
     """Run Debian's docker-registry on the example; yield its address."""
-    port = free_port()
     document = yaml.safe_load((EXAMPLES / "docker-registry.yml").read_text("utf-8"))
-    document["storage"]["filesystem"]["rootdirectory"] = str(tmp_path / "tree")
-    document["http"]["addr"] = f"127.0.0.1:{port}"
     document["auth"]["token"]["realm"] = f"{server.portal}/jwt/auth"
     document["auth"]["token"]["rootcertbundle"] = str(server.home / "keys" / "registry-token.crt")
-    configuration = tmp_path / "config.yml"
-    configuration.write_text(yaml.safe_dump(document))
-    with (tmp_path / "docker-registry.log").open("wb") as log:
-        process = subprocess.Popen(["docker-registry", "serve", configuration], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert process.poll() is None, (tmp_path / "docker-registry.log").read_text()
-            try:
-                httpx.get(f"http://127.0.0.1:{port}/v2/", trust_env=False)
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "docker-registry does not answer"
-                time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(30)
+    with running_docker_registry(tmp_path, tmp_path / "tree", document) as registry:
+        yield registry.address
 
 
 def test_docker_registry(docker_registry: str, tmp_path: Path) -> None:

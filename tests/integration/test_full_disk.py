@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from tests.integration.hub import Hub
 from tests.registry_http.client import codes
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry
+from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_links, check_pushers
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.integration.hub import Image
 
-PATIENCE = 60.0  # seconds
 FULL = "no space left on the registry's storage"
 
 
@@ -93,7 +92,7 @@ def test_pushes_on_a_disk_that_gets_full(disk: Disk, registry: MatouRegistry) ->
         # The disk gets full under their hands.
         with at_work(pushers):
             disk.fill()
-            _wait(lambda: all(pusher.refused >= 5 for pusher in pushers))
+            wait_until(lambda: all(pusher.refused >= 5 for pusher in pushers))
         disk.fill()
         assert check_pushers(hub, pushers, everything=True) > 0
         before = [pusher.acknowledged for pusher in pushers]
@@ -112,14 +111,7 @@ def test_pushes_on_a_disk_that_gets_full(disk: Disk, registry: MatouRegistry) ->
 
 def _work(pushers: list[Pusher], is_enough: Callable[[], bool]) -> None:
     with at_work(pushers):
-        _wait(is_enough)
-
-
-def _wait(is_enough: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not is_enough():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        wait_until(is_enough)
 
 
 def writes(hub: Hub, image: Image) -> dict[str, Callable[[], httpx.Response]]:

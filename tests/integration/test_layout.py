@@ -12,7 +12,7 @@ from tests.integration.hub import Hub
 from tests.integration.population import Population, populate
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import running_registry
-from tests.servers.matou_serve import MATOU
+from tests.servers.program import MATOU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +15,12 @@ import pytest
 from tests.integration.hub import Hub
 from tests.registry_http.content import Blob, blob, digest_of
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.matou_serve import MATOU, descendants, is_zombie
+from tests.servers.matou_serve import descendants, is_zombie
+from tests.servers.program import MATOU
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "team/app"
@@ -72,13 +73,6 @@ def slow_push(registry: MatouRegistry, content: Blob, upload: str) -> Exchange:
     return exchange
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def is_refused(registry: MatouRegistry) -> bool:
     try:
         socket.create_connection(("127.0.0.1", registry.port), timeout=PATIENCE).close()
@@ -118,7 +112,7 @@ def test_requests_in_flight_end_and_new_ones_are_refused(number: signal.Signals,
         process = registry.process
         assert process is not None
         process.send_signal(number)
-        wait_for(lambda: is_refused(registry))
+        wait_until(lambda: is_refused(registry))
         assert process.poll() is None
         push.send(pushed.content[len(pushed.content) // 2 :])
         head = push.receive_head()
@@ -145,13 +139,13 @@ def test_the_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
         assert process is not None
         pids = descendants(process.pid)
         process.terminate()
-        wait_for(lambda: is_refused(registry))
+        wait_until(lambda: is_refused(registry))
         assert process.poll() is None
         process.terminate()
         assert wait_for_exit(process) == 0
         push.close()
         registry.process = None
-        wait_for(lambda: all(is_zombie(pid) for pid in pids))
+        wait_until(lambda: all(is_zombie(pid) for pid in pids))
 
 
 def test_the_drain_time_ends(tmp_path: Path) -> None:
@@ -183,8 +177,8 @@ def test_a_worker_that_dies_is_replaced_again_and_again(tmp_path: Path) -> None:
             before = set(registry.worker_pids())
             assert len(before) == 2
             os.kill(min(before), signal.SIGKILL)
-            wait_for(lambda before=before: len(set(registry.worker_pids()) - before) == 1)  # type: ignore[misc] # early binding
-            wait_for(lambda: len(registry.worker_pids()) == 2)
+            wait_until(lambda before=before: len(set(registry.worker_pids()) - before) == 1)  # type: ignore[misc] # early binding
+            wait_until(lambda: len(registry.worker_pids()) == 2)
         answers = []
         for _ in range(20):  # new connections, to both
             with contextlib.closing(Hub(registry.url)) as other:

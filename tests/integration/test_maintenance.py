@@ -15,13 +15,13 @@ from tests.integration.hub import Hub
 from tests.registry_http.client import codes
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry, running_registry
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "team/app"
-PATIENCE = 60.0  # seconds
 
 
 @contextlib.contextmanager
@@ -29,13 +29,6 @@ def running(folder: Path, **storage: Any) -> Iterator[tuple[MatouRegistry, Hub]]
     with running_registry(folder, {"storage": storage}) as registry, contextlib.closing(Hub(registry.url)) as hub:
         yield registry, hub
         assert registry.tracebacks() == []
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_read_only_serves_and_writes_nothing(tmp_path: Path) -> None:
@@ -133,10 +126,10 @@ def test_abandoned_uploads_are_purged(is_dry: bool, tmp_path: Path) -> None:
     with running(tmp_path, maintenance={"uploadpurging": purging}) as (registry, hub):
         image = hub.push_image(NAME, "t")
         if is_dry:
-            wait_for(lambda: "would be deleted" in registry.log.read_text())
+            wait_until(lambda: "would be deleted" in registry.log.read_text())
             assert all(directory.exists() for directory in (*abandoned, *kept))
         else:
-            wait_for(lambda: not any(directory.exists() for directory in abandoned))
+            wait_until(lambda: not any(directory.exists() for directory in abandoned))
             assert all(directory.exists() for directory in kept)
         text = registry.log.read_text()
         for directory in abandoned:

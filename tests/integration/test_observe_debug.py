@@ -15,10 +15,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.hub import Hub
-from tests.integration.test_observe_health import wait_until
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.matou_serve import MATOU
 from tests.servers.ports import free_port
+from tests.servers.program import MATOU
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,29 +8,21 @@ import json
 import os
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from bench.tree import TreeWriter
 from tests.integration.hub import Hub
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.matou_serve import MATOU
+from tests.servers.program import MATOU
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 NAME = "team/app"
-PATIENCE = 60.0  # seconds
 TAGS = 10_000
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager
@@ -119,14 +111,14 @@ def test_a_registry_waits_for_one_who_indexes_and_does_it_itself_when_that_one_i
                 stderr=output,
             )
             try:
-                wait_for(lambda: "waiting: another process is working" in (tmp_path / "waiting").read_text())
+                wait_until(lambda: "waiting: another process is working" in (tmp_path / "waiting").read_text())
                 assert process.poll() is None
                 assert not (registry.tree / "matou" / "index.db").exists()
             except BaseException:
                 process.kill()
                 raise
         registry.process = process
-        wait_for(lambda: answers(registry))
+        wait_until(lambda: answers(registry))
         assert {answer.status for answer in hub.snapshot(image.paths("t")).values()} == {200}
 
 
@@ -166,7 +158,7 @@ def test_a_reindex_that_is_killed_leaves_the_old_index(tmp_path: Path) -> None:
             stderr=subprocess.DEVNULL,
         )
         building = index.with_name("index.db.building")
-        wait_for(lambda: (building.exists() and building.stat().st_size > 100_000) or process.poll() is not None)
+        wait_until(lambda: (building.exists() and building.stat().st_size > 100_000) or process.poll() is not None)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert index.read_bytes() == before

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.servers.matou_serve import MATOU, ROOT_PASSWORD, MatouServe, running
+from tests.servers.matou_serve import ROOT_PASSWORD, MatouServe, running
+from tests.servers.program import MATOU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

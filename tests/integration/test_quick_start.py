@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.servers.matou_serve import MATOU, ROOT_PASSWORD, MatouServe, running
+from tests.servers.matou_serve import ROOT_PASSWORD, MatouServe, running
 from tests.servers.oci_layout import write_layout
+from tests.servers.program import MATOU
 from tests.unit.architecture.checkout import ROOT
 from tests.unit.architecture.markdown import SHELLS, fenced
 

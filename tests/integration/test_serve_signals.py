@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.servers.matou_serve import MATOU, ROOT_PASSWORD, MatouServe
+from tests.servers.matou_serve import ROOT_PASSWORD, MatouServe
+from tests.servers.program import MATOU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

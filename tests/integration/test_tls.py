@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import socket
 import ssl
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.servers.matou_registry import START_SECONDS, MatouRegistry
-from tests.servers.matou_serve import MATOU
+from tests.servers.matou_registry import MatouRegistry
+from tests.servers.program import MATOU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,18 +77,10 @@ class TlsRegistry(MatouRegistry):
     def url(self) -> str:
         return f"https://{self.address}"
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self.process is not None
-            assert self.process.poll() is None, self.tail()
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-            except OSError:
-                assert time.monotonic() < deadline, self.tail()
-                time.sleep(0.05)
-            else:
-                return
+    def _is_up(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5):
+            return True
+        return False
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ from matou.jwt.signing import sign
 from matou.registry.auth import Access, Origin, Unauthorized
 from matou.registry.auth.keysource import KeySource
 from matou.registry.auth.token import TokenAuthenticator, TokenSettings
+from tests.servers.docker_registry import DOCUMENT, running_docker_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,15 +23,7 @@ if TYPE_CHECKING:
 
     from matou.jwt.keyids import PrivateKey
 
-PROGRAM = shutil.which("docker-registry")
 REALM = "https://portal.example.com/jwt/auth"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -59,39 +49,14 @@ def bundle(folder: Path, elliptic_key: PrivateKey) -> Path:
 @pytest.fixture(scope="module")
 def registry(folder: Path, bundle: Path) -> Iterator[str]:
     """Start docker-registry and give its URL."""
-    assert PROGRAM is not None, ".ci/packages tests installs it"
-    port = free_port()
-    configuration = folder / "config.yml"
-    configuration.write_text(
-        f"""version: 0.1
-log: {{level: debug}}
-storage: {{filesystem: {{rootdirectory: {folder / "storage"}}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-auth:
-  token:
-    realm: {REALM}
-    service: container_registry
-    issuer: gitlab-issuer
-    rootcertbundle: {bundle}
-"""
-    )
-    url = f"http://127.0.0.1:{port}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([PROGRAM, "serve", str(configuration)], stdout=log, stderr=log)
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                try:
-                    httpx.get(f"{url}/v2/", timeout=5)
-                    break
-                except httpx.TransportError:
-                    assert process.poll() is None, (folder / "log").read_text()
-                    assert time.monotonic() < deadline, "docker-registry does not answer"
-                    time.sleep(0.05)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(30)
+    token = {
+        "realm": REALM,
+        "service": "container_registry",
+        "issuer": "gitlab-issuer",
+        "rootcertbundle": str(bundle),
+    }
+    with running_docker_registry(folder, folder / "storage", {**DOCUMENT, "auth": {"token": token}}) as running:
+        yield running.url
 
 
 @pytest.fixture

@@ -1,23 +1,27 @@
-"""Debian's docker-registry (Distribution 2.8) on a storage tree: the oracle of what a tree means."""
+"""Debian's docker-registry (Distribution 2.8): the oracle of what a tree, a token or a setting means."""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import httpx
 import yaml
 
 from tests.servers.ports import free_port
+from tests.servers.waiting import answers, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+DOCUMENT: Mapping[str, Any] = {
+    "version": 0.1,
+    "log": {"level": "error", "accesslog": {"disabled": True}},
+    "storage": {"delete": {"enabled": True}, "maintenance": {"uploadpurging": {"enabled": False}}},
+    "http": {"secret": "of-the-tests"},
+}
 
 
 class DockerRegistry:
@@ -26,42 +30,35 @@ class DockerRegistry:
     Args:
         folder: of its configuration and log.
         tree: what it serves.
+        document: its config.yml, but for tree and address.
     """
 
-    def __init__(self, folder: Path, tree: Path) -> None:
+    def __init__(self, folder: Path, tree: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
         self.folder = folder
         self.tree = tree
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self._document = {
+            **document,
+            "storage": {**document["storage"], "filesystem": {"rootdirectory": str(tree)}},
+            "http": {**document["http"], "addr": self.address},
+        }
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}"
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        configuration = self.folder / "docker-registry.yml"
-        document = {
-            "version": 0.1,
-            "log": {"level": "error", "accesslog": {"disabled": True}},
-            "storage": {
-                "filesystem": {"rootdirectory": str(self.tree)},
-                "delete": {"enabled": True},
-                "maintenance": {"uploadpurging": {"enabled": False}},
-            },
-            "http": {"addr": f"127.0.0.1:{self.port}", "secret": "of-the-tests"},
-        }
-        configuration.write_text(yaml.safe_dump(document))
-        with (self.folder / "docker-registry.log").open("ab") as log:
-            self.process = subprocess.Popen(["docker-registry", "serve", configuration], stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self.process.poll() is None, (self.folder / "docker-registry.log").read_text()
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/v2/", timeout=5, trust_env=False).is_success:
-                    return
-            assert time.monotonic() < deadline, "docker-registry does not answer"
-            time.sleep(0.02)
+        """Start it and wait until it answers, whatever it wants to be told of who asks."""
+        configuration, log = self.folder / "docker-registry.yml", self.folder / "docker-registry.log"
+        configuration.write_text(yaml.safe_dump(self._document))
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(["docker-registry", "serve", configuration], stdout=output, stderr=output)
+        wait_until(lambda: answers(f"{self.url}/v2/", 200, 401), process=self.process, log=log)
 
     def stop(self) -> None:
         if self.process is not None:
@@ -71,9 +68,11 @@ class DockerRegistry:
 
 
 @contextlib.contextmanager
-def running_docker_registry(folder: Path, tree: Path) -> Iterator[DockerRegistry]:
+def running_docker_registry(
+    folder: Path, tree: Path, document: Mapping[str, Any] = DOCUMENT
+) -> Iterator[DockerRegistry]:
     """Yield a running docker-registry; end it afterwards."""
-    registry = DockerRegistry(folder, tree)
+    registry = DockerRegistry(folder, tree, document)
     try:
         registry.start()
         yield registry

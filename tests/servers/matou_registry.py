@@ -7,15 +7,15 @@ import os
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import yaml
 
-from tests.servers.matou_serve import MATOU, descendants, is_zombie
+from tests.servers.matou_serve import descendants, is_zombie
 from tests.servers.ports import free_port
+from tests.servers.program import MATOU, environment
+from tests.servers.waiting import answers, tail, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,18 +61,15 @@ class MatouRegistry:
         self.folder.mkdir(parents=True, exist_ok=True)
         configuration = self.folder / "config.yml"
         configuration.write_text(yaml.safe_dump(self._document()))
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))
-        } | {"MATOU_REGISTRY_WORKERS": str(self.workers), "PYTHONUNBUFFERED": "1"}
         with self.log.open("ab") as log, self.access_log.open("ab") as access_log:
             self.process = subprocess.Popen(
                 [MATOU, "registry", "serve", configuration],
-                env=environment,
+                env=environment(MATOU_REGISTRY_WORKERS=str(self.workers), PYTHONUNBUFFERED="1"),
                 stdin=subprocess.DEVNULL,
                 stdout=access_log,
                 stderr=log,
             )
-        self._wait_until_it_answers()
+        wait_until(self._is_up, START_SECONDS, process=self.process, log=self.log)
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}} | self.sections
@@ -83,20 +80,12 @@ class MatouRegistry:
         http = {"addr": self.address, "secret": "of-the-tests"} | document["http"]
         return document | {"storage": storage, "http": http}
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            assert self.process is not None
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.tail()}"
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/", timeout=5, trust_env=False).is_success:
-                    return
-            assert time.monotonic() < deadline, f"no answer in {START_SECONDS} s:\n{self.tail()}"
-            time.sleep(0.05)
+    def _is_up(self) -> bool:
+        return answers(f"{self.url}/", 200)
 
     def tail(self) -> str:
         """Return the end of its log."""
-        return self.log.read_text(errors="replace")[-4000:]
+        return tail(self.log)
 
     def tracebacks(self) -> list[str]:
         """Return what its log has of errors that nobody foresaw."""
@@ -137,10 +126,7 @@ class MatouRegistry:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
-        deadline = time.monotonic() + STOP_SECONDS
-        while any(not is_zombie(pid) for pid in pids):
-            assert time.monotonic() < deadline, "killed processes live on"
-            time.sleep(0.005)
+        wait_until(lambda: all(map(is_zombie, pids)), STOP_SECONDS)
 
 
 def _has_threads(pid: int) -> bool:

@@ -6,8 +6,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import time
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tests.servers.ports import free_port
+from tests.servers.program import MATOU, environment
+from tests.servers.waiting import answers, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ROOT_PASSWORD = "wharf-and-harbour-92"
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
-MATOU = Path(sys.executable).parent / "matou"
 
 
 class MatouServe:
@@ -39,16 +38,14 @@ class MatouServe:
         self.registry_port = free_port()
         while self.registry_port == self.portal_port:
             self.registry_port = free_port()
-        self.environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))
-        } | {
-            "MATOU_HOME": str(home),
-            "MATOU_PORTAL_ADDR": self.portal_address,
-            "MATOU_REGISTRY_ADDR": self.registry,
-            "MATOU_REGISTRY_WORKERS": str(workers),
-            "MATOU_ROOT_PASSWORD": ROOT_PASSWORD,
-            "PYTHONUNBUFFERED": "1",
-        }
+        self.environment = environment(
+            MATOU_HOME=str(home),
+            MATOU_PORTAL_ADDR=self.portal_address,
+            MATOU_REGISTRY_ADDR=self.registry,
+            MATOU_REGISTRY_WORKERS=str(workers),
+            MATOU_ROOT_PASSWORD=ROOT_PASSWORD,
+            PYTHONUNBUFFERED="1",
+        )
         self.log = home.parent / f"{home.name}.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -73,21 +70,12 @@ class MatouServe:
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not (
-            self._answers(f"{self.portal}/-/readiness", 200) and self._answers(f"http://{self.registry}/v2/", 401)
-        ):
-            assert self.process is not None
-            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.tail()}"
-            assert time.monotonic() < deadline, f"not ready in {START_SECONDS} s:\n{self.tail()}"
-            time.sleep(0.05)
-
-    @staticmethod
-    def _answers(url: str, status: int) -> bool:
-        try:
-            return httpx.get(url, timeout=5).status_code == status
-        except httpx.TransportError:
-            return False
+        wait_until(
+            lambda: answers(f"{self.portal}/-/readiness", 200) and answers(f"http://{self.registry}/v2/", 401),
+            START_SECONDS,
+            process=self.process,
+            log=self.log,
+        )
 
     def tail(self) -> str:
         """Return the end of its log."""
@@ -118,10 +106,7 @@ class MatouServe:
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
-        deadline = time.monotonic() + STOP_SECONDS
-        while any(Path(f"/proc/{pid}").exists() and not is_zombie(pid) for pid in pids):
-            assert time.monotonic() < deadline, "killed processes live on"
-            time.sleep(0.01)
+        wait_until(lambda: all(map(is_zombie, pids)), STOP_SECONDS)
 
     def tree(self) -> list[int]:
         """Return the ids of all its processes, its own first."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
-MATOU = Path(sys.executable).parent / "matou"
+from tests.servers import program
+from tests.servers.program import MATOU
+
 LANGUAGE_VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
@@ -22,11 +21,7 @@ class Ended(NamedTuple):
 
 def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without settings of Matou and of the language, but with ``variables``."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MATOU_", "REGISTRY_")) and name not in LANGUAGE_VARIABLES
-    }
+    kept = {name: value for name, value in program.environment().items() if name not in LANGUAGE_VARIABLES}
     return kept | {"COLUMNS": "80"} | variables
 
 
