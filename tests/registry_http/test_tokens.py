@@ -114,7 +114,7 @@ def challenge(scope: str = "", error: str = "") -> str:
     text = f'Bearer realm="{REALM}",service="{SERVICE}"'
     text += (f',scope="{scope}"' if scope else "") + (f',error="{error}"' if error else "")
     if error == "insufficient_scope":
-        text += f',error_description="this login does not allow {scope}'
+        text += f',error_description="requested access to the resource is denied: this login does not allow {scope}'
         text += (
             " (wrong name or missing right or container registry disabled)" if "repository:" in scope else ""
         ) + '"'

@@ -206,8 +206,8 @@ class TokenAuthenticator:
         realm = redirected_realm(origin, settings.autoredirectpath) if settings.autoredirectpath else None
         message, description = None, ""
         if error == INSUFFICIENT_SCOPE:
-            description = f"this login does not allow {render_scopes(wanted)}"
-            message = f"requested access to the resource is denied: {description}"
+            message = f"requested access to the resource is denied: this login does not allow {render_scopes(wanted)}"
+            description = message
             if any(access.type == "repository" for access in wanted):  # a token service does not tell which of these
                 description += " (wrong name or missing right or container registry disabled)"
         challenge = bearer_challenge(realm or settings.realm, settings.service, wanted, error, description)

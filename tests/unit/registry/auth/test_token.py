@@ -119,8 +119,8 @@ def test_insufficient_scope(authenticator: TokenAuthenticator, key: PrivateKey) 
         refusal = refused(lambda: authenticator.authorize_now(header, PULL_PUSH, ORIGIN))
         assert refusal.challenge == (
             CHALLENGE + ',scope="repository:a/b:pull,push",error="insufficient_scope"'
-            ',error_description="this login does not allow repository:a/b:pull,push '
-            '(wrong name or missing right or container registry disabled)"'
+            ',error_description="requested access to the resource is denied: this login does not allow '
+            'repository:a/b:pull,push (wrong name or missing right or container registry disabled)"'
         )
         assert refusal.reason == 'insufficient scope: the token of "alice" does not grant repository:a/b:push'
         assert refusal.wanted == PULL_PUSH
@@ -129,7 +129,9 @@ def test_insufficient_scope(authenticator: TokenAuthenticator, key: PrivateKey) 
 
 def test_insufficient_scope_for_the_catalogue(authenticator: TokenAuthenticator, key: PrivateKey) -> None:
     refusal = refused(lambda: authenticator.authorize_now(bearer(key), (Access("registry", "catalog", "*"),), ORIGIN))
-    assert refusal.challenge.endswith(',error_description="this login does not allow registry:catalog:*"')
+    assert refusal.challenge.endswith(
+        ',error_description="requested access to the resource is denied: this login does not allow registry:catalog:*"'
+    )
 
 
 def test_scopes_of_several_resources_are_separated_by_spaces(authenticator: TokenAuthenticator) -> None:
