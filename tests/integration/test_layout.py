@@ -53,6 +53,11 @@ def test_a_tree_of_ours_is_served_by_docker_registry(tmp_path: Path) -> None:
         population = population.and_then(Population(["/v2/team/tagged/manifests/a", "/v2/team/tagged/manifests/b"], []))
         expected = picture(hub, population)
         assert hub.tags("team/tagged") == ["b"]
+        named = {hub.get(f"/v2/team/app/manifests/{tag}").headers[2] for tag in ("1.0", "2.0")}
+    # What a tag has named before is recorded beside what it names now.
+    repositories = tmp_path / "tree" / "docker" / "registry" / "v2" / "repositories"
+    links = (repositories / "team/app/_manifests/tags/latest/index/sha256").glob("*/link")
+    assert {link.read_text() for link in links} == named
     with docker(tmp_path) as hub:
         compare(hub, population, expected)
         assert hub.tags("team/tagged") == ["b"]
