@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# How registry and portal call each other in tokens: the names that GitLab gives them.
+REGISTRY_SERVICE = "container_registry"
+TOKEN_ISSUER = "gitlab-issuer"  # noqa: S105 -- a name
+
 
 class InstallationError(ValueError):
     """An environment variable of the installation has a value that cannot be used."""

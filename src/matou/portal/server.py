@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from granian.server.embed import Server
 
 from matou.portal.asgi import LONGEST_HEADERS, LONGEST_TARGET, Endpoint
 from matou.portal.logging import configure
+from matou.system.addresses import resolve
 
 if TYPE_CHECKING:
     from matou.config.installation import Installation
@@ -66,11 +66,12 @@ def _load_views() -> None:
 
 async def _serve(installation: Installation, application: object) -> int:
     endpoint = Endpoint(application)  # type: ignore[arg-type] # Django's handler is a WSGI application
-    host, _, port = installation.portal_addr.rpartition(":")
+    address = resolve(installation.portal_addr)
+    address.try_listening()  # Granian would tell of an address that is taken with a traceback of its own
     server = Server(
         endpoint,
-        address=_resolve(host.strip("[]"), int(port)),
-        port=int(port),
+        address=address.host,
+        port=address.port,
         interface=Interfaces.ASGINL,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
@@ -98,16 +99,3 @@ async def _serve(installation: Installation, application: object) -> int:
     await serving
     log.info("stopped")
     return 0
-
-
-def _resolve(host: str, port: int) -> str:
-    """Return the IP address of a host, which can be listened on.
-
-    Raises:
-        OSError: it cannot; Granian would tell so with a traceback of its own.
-    """
-    family, kind, _, _, name = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(name)
-    return str(name[0])

@@ -97,9 +97,6 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
-# The registry's names for itself and for us, as GitLab has them; its config.yml has the same.
-REGISTRY_SERVICE = "container_registry"
-REGISTRY_ISSUER = "gitlab-issuer"
 REGISTRY_TOKEN_LIFETIME = dt.timedelta(minutes=5)
 
 USE_TZ = True

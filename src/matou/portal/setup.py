@@ -18,6 +18,7 @@ from django.db import DatabaseError
 
 from matou.jwt.keyfiles import KeyFileError, ensure_key_pair
 from matou.portal.logging import configure
+from matou.system.files import PRIVATE, replace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from matou.config.installation import Installation
 
 PRIVATE_DIRECTORY = 0o700
-PRIVATE_FILE = 0o600
 SECRET_BYTES = 32
 PASSWORD_BYTES = 15  # 20 characters
 ADMINISTRATOR = "root"
@@ -88,30 +88,9 @@ def start_django() -> None:
 def _ensure_secret_key(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if path.read_text("ascii").strip():
-            path.chmod(PRIVATE_FILE)
+            path.chmod(PRIVATE)
             return
-    write_private(path, secrets.token_hex(SECRET_BYTES) + "\n")
-
-
-def write_private(path: Path, content: str) -> None:
-    """Replace a file, mode 0600, durably and in one step.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)  # of a run that was killed
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE_FILE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    replace_file(path, f"{secrets.token_hex(SECRET_BYTES)}\n".encode("ascii"))
 
 
 def _migrate() -> None:
@@ -156,7 +135,7 @@ def _ensure_administrator(installation: Installation) -> None:
         password = path.read_text("utf-8").strip()
     if not password:
         password = secrets.token_urlsafe(PASSWORD_BYTES)
-        write_private(path, password + "\n")
+        replace_file(path, f"{password}\n".encode())
     _create_administrator(password)
 
 

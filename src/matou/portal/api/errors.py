@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ninja import NinjaAPI
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -111,11 +111,6 @@ def conflict(message: str) -> ApiError:
     return ApiError(HTTPStatus.CONFLICT, {"message": message})
 
 
-def unprocessable(message: str) -> ApiError:
-    """The 422 of a valid request whose effect is refused."""
-    return ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, {"message": message})
-
-
 def answer(error: ApiError) -> HttpResponse:
     """The HTTP answer of an error."""
     return JsonResponse(error.body, status=error.status, headers=error.headers)
@@ -164,7 +159,7 @@ def _on_too_many(_request: HttpRequest, error: Exception | type[Exception]) -> H
 
 
 def _on_fault(request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
-    logger.error("%s %s failed", request.method, request.path, exc_info=error if isinstance(error, Exception) else None)
+    log.error("%s %s failed", request.method, request.path, exc_info=error if isinstance(error, Exception) else None)
     return answer(ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, {"message": "500 Internal Server Error"}))
 
 

@@ -15,6 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.utils import timezone
 
+from matou.config.installation import REGISTRY_SERVICE, TOKEN_ISSUER
 from matou.jwt.signing import sign
 
 if TYPE_CHECKING:
@@ -91,14 +92,14 @@ def internal_token(repositories: Mapping[str, Sequence[str]], *, catalog: bool =
     grants = [Grant("repository", name, actions) for name, actions in repositories.items()]
     if catalog:
         grants.append(Grant("registry", "catalog", ["*"]))
-    claims = {"aud": settings.REGISTRY_SERVICE, "access": [grant.claim() for grant in grants]}
+    claims = {"aud": REGISTRY_SERVICE, "access": [grant.claim() for grant in grants]}
     return _sign(claims | _times(timezone.now(), INTERNAL_LIFETIME))
 
 
 def _times(now: dt.datetime, lifetime: dt.timedelta) -> dict[str, Any]:
     return {
         "jti": str(uuid.uuid4()),
-        "iss": settings.REGISTRY_ISSUER,
+        "iss": TOKEN_ISSUER,
         "iat": int(now.timestamp()),
         "nbf": int((now - BACKDATED).timestamp()),
         "exp": int((now + lifetime).timestamp()),

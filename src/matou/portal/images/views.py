@@ -19,6 +19,7 @@ from django.http import HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from matou.config.installation import REGISTRY_SERVICE
 from matou.jwt.keyfiles import KeyFileError
 from matou.jwt.scope import MAX_SCOPES, render_scopes
 from matou.portal.accounts.password_line import LineTooLongError
@@ -61,11 +62,11 @@ def jwt_auth(request: HttpRequest) -> HttpResponse:
 def _answer(request: HttpRequest) -> HttpResponse:
     parameters = request.POST if request.method == "POST" else request.GET
     service = parameters.get("service")
-    if service != settings.REGISTRY_SERVICE:
+    if service != REGISTRY_SERVICE:
         return HttpResponse(status=HTTPStatus.NOT_FOUND)
     caller = _caller(request)
     grants = authorize(caller, parameters.getlist("scope"))
-    reply = caller_token(caller, settings.REGISTRY_SERVICE, grants)
+    reply = caller_token(caller, REGISTRY_SERVICE, grants)
     if request.method == "POST":
         scope = render_scopes((grant.type, grant.name, action) for grant in grants for action in grant.actions)
         reply |= {"token_type": "Bearer", "scope": scope}

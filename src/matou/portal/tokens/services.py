@@ -223,11 +223,6 @@ def create_job_token(*, project: Project, user: User, lifetime: dt.timedelta) ->
     return token, secret
 
 
-def end_job_token(token: JobToken) -> None:
-    """Refuse a job's token from now on: the job is over."""
-    revoke(token)
-
-
 def create_oauth_token(user: User, scopes: Iterable[str] = DEFAULT_OAUTH_SCOPES) -> tuple[OAuthToken, str, str]:
     """Make an OAuth access token with its refresh token.
 

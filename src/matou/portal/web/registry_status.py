@@ -13,17 +13,16 @@ from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from matou.jwt.keyfiles import KeyFileError
 from matou.portal.images.registry_tokens import internal_token
+from matou.system.addresses import reachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 FRESH = 10.0  # seconds that an answer counts
 TIMEOUT = 2.0  # seconds
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- where to reach one who listens everywhere
 
 log = logging.getLogger(__name__)
 
@@ -84,9 +83,7 @@ def ask(address: str) -> State:
     except KeyFileError as error:
         log.error("no token can be signed: %s", error)  # noqa: TRY400 -- the message says it all
         return State.DISTRUSTFUL
-    parts = urlsplit(f"//{address}")
-    host = parts.hostname or ""
-    connection = http.client.HTTPConnection(ANYWHERE.get(host, host), parts.port, timeout=TIMEOUT)
+    connection = http.client.HTTPConnection(*reachable(address), timeout=TIMEOUT)
     try:
         connection.request("GET", "/v2/", headers={"Authorization": f"Bearer {token}"})
         status = connection.getresponse().status

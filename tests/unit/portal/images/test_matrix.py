@@ -21,7 +21,7 @@ from matou.portal.tokens.services import (
     create_job_token,
     create_oauth_token,
     create_resource_token,
-    end_job_token,
+    revoke,
 )
 from tests.unit.portal.images.asking import ask, everything, pull, push
 from tests.unit.portal.things import PASSWORD, group, member, project, user
@@ -271,7 +271,7 @@ def test_jobs_of_administrators_are_no_administrators() -> None:
 def test_a_job_that_has_ended_gets_nothing() -> None:
     where, ann = app(visibility="public"), user("ann")
     token, secret = create_job_token(project=where, user=ann, lifetime=dt.timedelta(hours=1))
-    end_job_token(token)
+    revoke(token)
     assert ask(pull(IMAGE), login=("gitlab-ci-token", secret)).status == 401
 
 

@@ -21,7 +21,6 @@ from matou.portal.tokens.services import (
     create_job_token,
     create_oauth_token,
     create_resource_token,
-    end_job_token,
     forget_dead_tokens,
     refresh_oauth_token,
     revoke,
@@ -236,7 +235,7 @@ def test_job_token() -> None:
     block_user(ann)
     assert find_job_token(secret) is None
     User.objects.update(is_active=True)
-    end_job_token(token)
+    revoke(token)
     assert find_job_token(secret) is None
 
 
