@@ -81,14 +81,21 @@ def registry_files(configuration: Configuration) -> Iterator[RegistryFiles]:
         yield RegistryFiles(Path(name))
 
 
-class TreeLock:
-    """The lock of a tree, held until closed or the process ends."""
+class FileLock:
+    """An advisory lock on a file, held until closed or the process ends, however it ends.
+
+    Args:
+        path: of the file; made when missing.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def try_exclusive(self) -> bool:
-        """Take the lock alone if no server runs on the tree; return whether."""
+        """Take the lock alone if nobody else holds it; return whether."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -96,7 +103,7 @@ class TreeLock:
         return True
 
     def share(self, reason_to_wait: str) -> None:
-        """Hold the lock together with other servers; waits, and logs why, for a process that holds it alone."""
+        """Hold the lock together with others; waits, and logs why, for a process that holds it alone."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

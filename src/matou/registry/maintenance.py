@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import math
-import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
-from matou.registry.content.names import MAX_REPOSITORY_NAME
+from matou.registry.blobs.tree import repositories
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.files import FileLock
 from matou.registry.index import changes
 from matou.registry.index.writer import IndexFailed, IndexFull
 from matou.registry.reserve import keep_reserve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from matou.registry.blobs.projector import Projector
@@ -117,8 +116,8 @@ class Maintenance:
 
     async def _purge_when_due(self, purging: UploadPurging) -> None:
         """Purge when no worker, before or after a restart, has done so for the time of an interval."""
-        with exclusive(self._files.maintenance_lock) as is_mine:
-            if is_mine and _age(self._files.purged) >= purging.interval:
+        with contextlib.closing(FileLock(self._files.maintenance_lock)) as lock:
+            if lock.try_exclusive() and _age(self._files.purged) >= purging.interval:
                 await purging.run()
                 self._files.purged.touch()
 
@@ -170,40 +169,6 @@ class UploadPurging:
             return _timestamp(await self._driver.get(layout.upload_started_at(repository, upload)))
         except NotFound:
             return None
-
-
-async def repositories(driver: Driver, below: str = "") -> AsyncIterator[str]:
-    """Yield the name of every directory of the tree that holds anything of a repository.
-
-    Args:
-        driver: the storage.
-        below: name of the directory to begin in; "" for all.
-    """
-    if len(below) > MAX_REPOSITORY_NAME:
-        return  # no repository, and symbolic links may go round in circles
-    directory = layout.repository(below) if below else layout.REPOSITORIES
-    children = await driver.list(directory)
-    if below and any(child.startswith("_") for child in children):
-        yield below
-    for child in sorted(children):
-        if not child.startswith("_"):
-            async for name in repositories(driver, f"{below}/{child}" if below else child):
-                yield name
-
-
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[bool]:
-    """Try to hold a lock file; yields whether it is held."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
 
 
 def _age(path: Path) -> float:

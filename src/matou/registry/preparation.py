@@ -14,7 +14,7 @@ from matou.registry.blobs.projector import Projector
 from matou.registry.drivers.base import StorageError, StorageFull
 from matou.registry.drivers.factory import open_driver
 from matou.registry.drivers.filesystem import FilesystemDriver
-from matou.registry.files import TreeInUse, TreeLock, registry_files
+from matou.registry.files import FileLock, TreeInUse, registry_files
 from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
 from matou.registry.index.replacement import set_aside
@@ -36,7 +36,7 @@ ATTEMPTS = 20  # to get the tree alone, when its index is not complete
 log = logging.getLogger("matou.registry")
 
 
-def prepare(configuration: Configuration, files: RegistryFiles, lock: TreeLock) -> contextlib.closing[Reader]:
+def prepare(configuration: Configuration, files: RegistryFiles, lock: FileLock) -> contextlib.closing[Reader]:
     """Bring a tree into the state that workers expect, and hold its lock shared from then on.
 
     Migrates the index, builds it when there is none, brings links up to date that a killed process left, and deletes
@@ -151,7 +151,7 @@ def reindex(configuration: Configuration, progress: Callable[[str, int, int | No
         TreeInUse: a server runs on the tree.
         StorageError: storage or index cannot be read or written; the old index is as it was.
     """
-    with _as_storage_error(), registry_files(configuration) as files, contextlib.closing(TreeLock(files.lock)) as lock:
+    with _as_storage_error(), registry_files(configuration) as files, contextlib.closing(FileLock(files.lock)) as lock:
         if not lock.try_exclusive():
             raise TreeInUse(f"a registry runs on {files.directory.parent}; stop it first, reindex, and start it again")
         return asyncio.run(_reindex(configuration, files, progress))

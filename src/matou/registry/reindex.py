@@ -17,6 +17,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from matou.registry.blobs import layout
+from matou.registry.blobs.tree import repositories
 from matou.registry.blobs.uploads import Uploads
 from matou.registry.content.digest import Digest
 from matou.registry.content.manifests import parse_manifest
@@ -27,7 +28,6 @@ from matou.registry.index import changes, queries
 from matou.registry.index.connection import connect
 from matou.registry.index.records import NewManifest
 from matou.registry.index.replacement import replacement
-from matou.registry.maintenance import repositories
 
 if TYPE_CHECKING:
     import sqlite3

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
-from matou.registry.files import TreeLock, registry_files
+from matou.registry.files import FileLock, registry_files
 from matou.registry.observe.board import Board
 from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
@@ -78,7 +78,7 @@ def serve(configuration: Configuration, workers: int) -> int:
         board = _debug(configuration, workers, stack)
         try:
             files = stack.enter_context(registry_files(configuration))
-            lock = TreeLock(files.lock)
+            lock = FileLock(files.lock)
         except OSError as error:
             raise StartError(
                 f"the storage directory cannot be used: {error}; check storage.filesystem.rootdirectory and its owner"

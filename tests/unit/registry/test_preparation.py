@@ -13,7 +13,7 @@ import pytest
 from matou.config.distribution import load_configuration
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import StorageError
-from matou.registry.files import RegistryFiles, TreeInUse, TreeLock
+from matou.registry.files import FileLock, RegistryFiles, TreeInUse
 from matou.registry.index import changes
 from matou.registry.index.migrate import SchemaError
 from matou.registry.index.records import NewManifest
@@ -52,7 +52,7 @@ class Tree:
         """Yield the index as a server finds it."""
         self.files.directory.mkdir(exist_ok=True)
         with (
-            contextlib.closing(TreeLock(self.files.lock)) as lock,
+            contextlib.closing(FileLock(self.files.lock)) as lock,
             prepare(self.configuration, self.files, lock) as reader,
         ):
             yield reader
