@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from matou.system.addresses import any_host
 from tests.servers.matou_registry import MatouRegistry, running_registry
 
 if TYPE_CHECKING:
@@ -37,6 +38,21 @@ def test_http2_without_tls_only_where_it_is_enabled(enabled: bool, tmp_path: Pat
         answer = answer_to_preface(registry.port)
         is_settings_frame = len(answer) >= 9 and answer[3] == 4 and not answer.startswith(b"HTTP/")
         assert is_settings_frame is enabled
+
+
+def test_without_a_host_ipv4_and_ipv6_are_served(tmp_path: Path) -> None:
+    registry = MatouRegistry(tmp_path, workers=1)
+    registry.sections = {"http": {"addr": f":{registry.port}"}}
+    try:
+        registry.start()
+        hosts = ["127.0.0.1", "[::1]"] if any_host() == "::" else ["127.0.0.1"]
+        for host in hosts:
+            assert httpx.get(f"http://{host}:{registry.port}/v2/", trust_env=False).status_code == 200
+    finally:
+        registry.stop()
+    log = registry.access_log.read_text()
+    assert "127.0.0.1 - - [" in log
+    assert "::ffff:" not in log
 
 
 class UnixRegistry(MatouRegistry):

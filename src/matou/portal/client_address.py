@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from matou.system.addresses import without_mapping
+
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
@@ -15,7 +17,7 @@ def client_address(request: HttpRequest) -> str:
     A proxy on this machine is believed: the last entry of its ``X-Forwarded-For`` is the peer that it saw itself. What
     stands before that, and what other peers say, may be forged.
     """
-    peer: str = request.META.get("REMOTE_ADDR") or ""
+    peer = without_mapping(request.META.get("REMOTE_ADDR") or "")
     if not _is_loopback(peer):
         return peer
     last = request.META.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from typing import NamedTuple
 
-ANY_HOST = "0.0.0.0"  # noqa: S104 -- what ":5000" means
-LOOPBACK_OF = {ANY_HOST: "127.0.0.1", "::": "::1"}
+ANY_IPV4 = "0.0.0.0"  # noqa: S104 -- for who wants to be reached
+ANY_HOST = "::"  # also takes IPv4
+LOOPBACK_OF = {ANY_IPV4: "127.0.0.1", ANY_HOST: "::1"}
 LARGEST_PORT = 65535
+MAPPED = "::ffff:"  # RFC 4291, 2.5.5.2
 
 
 class TcpAddress(NamedTuple):
@@ -53,15 +55,31 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 def resolve(text: str) -> TcpAddress:
-    """Return the address to listen on; without a host, on all IPv4 addresses of the machine.
+    """Return the address to listen on; without a host, on all of the machine's, as Go's servers do.
 
     Raises:
         ValueError: it is not ``host:port``.
         OSError: the host cannot be resolved.
     """
     host, port = split_address(text)
-    found = socket.getaddrinfo(host or ANY_HOST, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = socket.getaddrinfo(host or any_host(), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return TcpAddress(str(found[0][4][0]), port)
+
+
+def any_host() -> str:
+    """Return what ``:5000`` listens on: ``::``, and ``0.0.0.0`` where that would not take IPv4 or there is no IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind((ANY_HOST, 0))
+            takes_ipv4 = not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return ANY_IPV4
+    return ANY_HOST if takes_ipv4 else ANY_IPV4
+
+
+def without_mapping(host: str) -> str:
+    """Return a peer's address as people write it: of ``::ffff:10.1.2.3``, IPv4 at an IPv6 socket, ``10.1.2.3``."""
+    return host[len(MAPPED) :] if host.startswith(MAPPED) and "." in host else host
 
 
 def reachable(text: str) -> tuple[str, int]:
@@ -71,4 +89,4 @@ def reachable(text: str) -> tuple[str, int]:
         ValueError: it is not ``host:port``.
     """
     host, port = split_address(text)
-    return LOOPBACK_OF.get(host or ANY_HOST, host), port
+    return LOOPBACK_OF.get(host or ANY_IPV4, host), port

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from matou.system.addresses import TcpAddress, reachable, resolve, split_address
+from matou.system.addresses import TcpAddress, reachable, resolve, split_address, without_mapping
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,6 @@ def test_what_is_no_address(text: str) -> None:
 
 
 def test_resolving() -> None:
-    assert resolve(":5000") == TcpAddress("0.0.0.0", 5000)
     assert resolve("[::1]:5000") == TcpAddress("::1", 5000)
     assert resolve("localhost:5000").port == 5000
     with pytest.raises(OSError, match=r"."):
@@ -45,6 +44,47 @@ def test_resolving() -> None:
 )
 def test_where_a_server_is_reached(text: str, host: str) -> None:
     assert reachable(text) == (host, 1)
+
+
+def test_without_a_host_both_families_are_served() -> None:
+    address = resolve(":0")
+    with socket.socket(address.family, socket.SOCK_STREAM) as server:
+        server.bind(address)
+        server.listen()
+        port = server.getsockname()[1]
+        for host in ("127.0.0.1", "::1") if address.host == "::" else ("127.0.0.1",):
+            socket.create_connection((host, port), timeout=10).close()
+
+
+class NoIpv6(socket.socket):
+    """A machine without IPv6."""
+
+    def __init__(self, family: int, kind: int) -> None:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        super().__init__(family, kind)
+
+
+class OnlyIpv6(socket.socket):
+    """A machine whose IPv6 sockets take no IPv4 (``net.ipv6.bindv6only``)."""
+
+    def __init__(self, family: int, kind: int) -> None:
+        super().__init__(family, kind)
+        self.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+@pytest.mark.parametrize("machine", [NoIpv6, OnlyIpv6])
+def test_without_a_host_ipv4_always_is(machine: type[socket.socket], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matou.system.addresses.socket.socket", machine)
+    assert resolve(":5000") == TcpAddress("0.0.0.0", 5000)
+
+
+@pytest.mark.parametrize(
+    ("peer", "written"),
+    [("::ffff:10.1.2.3", "10.1.2.3"), ("::ffff:0:1", "::ffff:0:1"), ("::1", "::1"), ("10.1.2.3", "10.1.2.3"), ("", "")],
+)
+def test_how_peers_are_written(peer: str, written: str) -> None:
+    assert without_mapping(peer) == written
 
 
 def test_how_addresses_are_written() -> None:

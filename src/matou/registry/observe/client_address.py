@@ -9,6 +9,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Protocol
 
+from matou.system.addresses import without_mapping
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,7 +43,7 @@ def forwarded_address(header: Callable[[str], str | None]) -> str | None:
 
 def connection_address(scope: Connection) -> str:
     """Return the IP address of the connection's other end; "-" for a Unix socket."""
-    return scope.client.rpartition(":")[0].strip("[]") or "-"
+    return without_mapping(scope.client.rpartition(":")[0].strip("[]")) or "-"
 
 
 def is_address(text: str) -> bool:

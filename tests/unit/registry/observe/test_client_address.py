@@ -28,7 +28,13 @@ def test_forwarded(headers: dict[str, str], expected: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("client", "expected"),
-    [("192.0.2.7:40000", "192.0.2.7"), ("[2001:db8::7]:40000", "2001:db8::7"), ("", "-"), ("unix", "-")],
+    [
+        ("192.0.2.7:40000", "192.0.2.7"),
+        ("[2001:db8::7]:40000", "2001:db8::7"),
+        ("[::ffff:192.0.2.7]:40000", "192.0.2.7"),
+        ("", "-"),
+        ("unix", "-"),
+    ],
 )
 def test_connection(client: str, expected: str) -> None:
     assert connection_address(FakeScope(client=client)) == expected
