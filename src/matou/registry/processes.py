@@ -7,6 +7,7 @@ append to ``interrupt_children`` and set ``main_loop_interrupt``.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,14 @@ class Processes(MPServer):
         self._failures: dict[int, int] = {}
         self._start_at: dict[int, float] = {}
 
-    def signal_handler_interrupt(self, *arguments: Any, **options: Any) -> None:
+    def signal_handler_interrupt(self, *_arguments: Any, **_options: Any) -> None:
         """Stop: gracefully at the first signal, at once at the second."""
         if self.interrupt_signal:
             for worker in self.wrks:
                 worker.kill()  # type: ignore[no-untyped-call] # Granian's
-        super().signal_handler_interrupt(*arguments, **options)  # type: ignore[no-untyped-call] # as above
+        self.interrupt_signal = True
+        # Not from here: the handler runs in between two steps of the main thread, which may hold the event's own lock.
+        threading.Thread(target=self.main_loop_interrupt.set).start()
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
         while True:
@@ -66,7 +69,7 @@ class Processes(MPServer):
                 del self._start_at[index]
                 self._respawn_workers([index], spawn_target, target_loader)
             if self.reload_signal:
-                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call] # as above
+                self._reload(spawn_target, target_loader)  # type: ignore[no-untyped-call] # Granian's
 
     def _nap(self) -> float | None:
         if not self._start_at:
