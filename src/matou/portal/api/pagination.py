@@ -17,8 +17,6 @@ from matou.portal.api.arguments import LARGEST_ID, Arguments
 from matou.portal.api.errors import ApiError, bad_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from django.db.models import Model
     from django.http import HttpRequest, HttpResponse
 
@@ -27,7 +25,6 @@ LARGEST_PAGE = 100
 COUNT_LIMIT = 10_000
 
 ModelT = TypeVar("ModelT", bound="Model")
-ItemT = TypeVar("ItemT")
 
 
 class PageArguments(Arguments):
@@ -74,19 +71,18 @@ def _link(request: HttpRequest, relation: str, **changes: int) -> str:
 
 
 def _slice(
-    request: HttpRequest, response: HttpResponse, rows: QuerySet[ModelT] | Sequence[ItemT], arguments: PageArguments
+    request: HttpRequest, response: HttpResponse, rows: QuerySet[ModelT], arguments: PageArguments
 ) -> tuple[int, int]:
     """Sets the headers; gives first and last index of the page."""
     size = arguments.size()
     page = max(arguments.page or 1, 1)
-    total = rows[: COUNT_LIMIT + 1].count() if isinstance(rows, QuerySet) else len(rows)
+    total = rows[: COUNT_LIMIT + 1].count()
     start = (page - 1) * size
     if start > LARGEST_ID - size:
         raise bad_argument("page has a value not allowed")
     counted = total <= COUNT_LIMIT
     pages = max((total + size - 1) // size, 1)
-    # Only querysets come here uncounted.
-    more = page < pages if counted else rows[start + size : start + size + 1].exists()  # type: ignore[union-attr] # see above
+    more = page < pages if counted else rows[start + size : start + size + 1].exists()
     links = []
     if page > 1:
         links.append(_link(request, "prev", page=page - 1, per_page=size))
@@ -124,14 +120,6 @@ def paginate(
     """
     start, stop = _slice(request, response, rows, arguments)
     return list(rows[start:stop])
-
-
-def paginate_sequence(
-    request: HttpRequest, response: HttpResponse, items: list[ItemT], arguments: PageArguments
-) -> list[ItemT]:
-    """As paginate, for items in memory."""
-    start, stop = _slice(request, response, items, arguments)
-    return items[start:stop]
 
 
 def paginate_by_key(

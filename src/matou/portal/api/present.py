@@ -10,6 +10,7 @@ from django.conf import settings
 from matou.portal.api import entities
 from matou.portal.namespaces.models import Member, Namespace, Project
 from matou.portal.namespaces.roles import in_force
+from matou.portal.tokens.callers import JOB_USERNAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from matou.portal.accounts.models import User
     from matou.portal.api.authentication import Caller
     from matou.portal.tokens.models import AccessToken, DeployToken, JobToken
-
-JOB_USERNAME = "gitlab-ci-token"
 
 
 def _web_url(path: str) -> str:

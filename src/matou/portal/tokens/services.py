@@ -20,6 +20,7 @@ from matou.portal.namespaces.models import AccessLevel, Member, Namespace, Proje
 from matou.portal.namespaces.roles import group_role, project_role
 from matou.portal.tokens.models import AccessToken, DeployToken, JobToken, OAuthToken, digest_of
 from matou.portal.tokens.scopes import (
+    ADMINISTRATORS_SCOPES,
     DEFAULT_OAUTH_SCOPES,
     DEPLOY_SCOPES,
     OAUTH_SCOPES,
@@ -261,7 +262,7 @@ def refresh_oauth_token(refresh_secret: str) -> tuple[OAuthToken, str, str] | No
         # Whoever revokes it is the one who may exchange it: two at once get one pair.
         if old is None or not OAuthToken.objects.filter(pk=old.pk, revoked=False).update(revoked=True):
             return None
-        scopes = [scope for scope in old.scopes if old.user.is_admin or scope not in {"sudo", "admin_mode"}]
+        scopes = [scope for scope in old.scopes if old.user.is_admin or scope not in ADMINISTRATORS_SCOPES]
         return create_oauth_token(old.user, scopes or DEFAULT_OAUTH_SCOPES)
 
 
