@@ -22,7 +22,7 @@ class Settings:
     layers: int = 8
     layer_bytes: int = 100_000
     tag_counts: tuple[int, ...] = (100, 10_000, 100_000)
-    catalog_counts: tuple[int, ...] = (100, 10_000)
+    catalog_counts: tuple[int, ...] = (100, 10_000, 100_000)
     page: int = 100
     pages: int = 50  # requests a turn, or less when a turn takes longer than page_seconds
     page_seconds: float = 5.0
