@@ -18,6 +18,7 @@ import pytest
 from tests.integration.hub import Hub
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
+from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_links, check_pushers
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("MATOU_SOAK_ROUNDS", "20"))
 SEED = int(os.environ.get("MATOU_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 PUSHERS = 4
+WORKERS = 2
 ATTEMPTS = 20  # of a client whose connections may lie in the queue of a worker that was killed
 
 
 def test_kill_of_a_worker_and_of_all_processes(tmp_path: Path) -> None:
     print(f"MATOU_SOAK_SEED={SEED}")  # noqa: T201 -- to repeat it
     dice = random.Random(SEED)  # noqa: S311 -- no secret
-    registry = MatouRegistry(tmp_path)
+    registry = MatouRegistry(tmp_path, workers=WORKERS)
     pushers = [Pusher(number, registry.url, dice.getrandbits(32)) for number in range(PUSHERS)]
     pulled = 0
     with contextlib.ExitStack() as stack:
@@ -73,6 +75,7 @@ def _kill_a_worker(registry: MatouRegistry, pushers: list[Pusher], dice: random.
     """Kill one of two workers; the other must answer, and the clients go on."""
     with at_work(pushers):
         time.sleep(dice.uniform(0.05, 0.5))
+        wait_until(lambda: len(registry.worker_pids()) == WORKERS)  # both serve
         os.kill(dice.choice(registry.worker_pids()), signal.SIGKILL)
         _ask_patiently(registry)
         time.sleep(dice.uniform(0.05, 0.3))
@@ -83,6 +86,7 @@ def _ask_patiently(registry: MatouRegistry) -> None:
         with contextlib.suppress(httpx.TransportError):
             assert httpx.get(f"{registry.url}/v2/", timeout=30, trust_env=False).status_code == 200
             return
+        time.sleep(0.1)
     pytest.fail(f"no answer in {ATTEMPTS} attempts:\n{registry.tail()}")
 
 
