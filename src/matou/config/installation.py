@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 REGISTRY_SERVICE = "container_registry"
 TOKEN_ISSUER = "gitlab-issuer"  # noqa: S105 -- a name
 
+MOST_WORKERS = 256  # more than a machine has use for; far more would run out of files and memory
+LONGEST_NUMBER = 20  # digits that are read at all
+
 
 class InstallationError(ValueError):
     """An environment variable of the installation has a value that cannot be used."""
@@ -111,13 +114,13 @@ def registry_workers(environ: Mapping[str, str]) -> int:
     """Return ``MATOU_REGISTRY_WORKERS``, or the number of cores that this process may use.
 
     Raises:
-        InstallationError: it is not a positive whole number.
+        InstallationError: it is not a whole number from 1 to ``MOST_WORKERS``.
     """
     text = environ.get("MATOU_REGISTRY_WORKERS")
     if not text:
         return max(1, len(os.sched_getaffinity(0)))
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise InstallationError(f"MATOU_REGISTRY_WORKERS is {text!r}; expected a whole number from 1 up")
+    if not text.isascii() or not text.isdigit() or len(text) > LONGEST_NUMBER or not 0 < int(text) <= MOST_WORKERS:
+        raise InstallationError(f"MATOU_REGISTRY_WORKERS is {text!r}; expected a whole number from 1 to {MOST_WORKERS}")
     return int(text)
 
 

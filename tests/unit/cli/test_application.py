@@ -75,7 +75,7 @@ def test_wrong_usage_is_one_line_and_status_2(arguments: tuple[str, ...], compla
     ("variable", "value", "told"),
     [
         ("MATOU_PORTAL_ADDR", "8080", "MATOU_PORTAL_ADDR is '8080'; expected host:port, such as 127.0.0.1:8080"),
-        ("MATOU_REGISTRY_WORKERS", "many", "MATOU_REGISTRY_WORKERS is 'many'; expected a whole number from 1 up"),
+        ("MATOU_REGISTRY_WORKERS", "many", "MATOU_REGISTRY_WORKERS is 'many'; expected a whole number from 1 to 256"),
     ],
 )
 def test_a_failure_is_one_line_and_status_1(variable: str, value: str, told: str, tmp_path: Path) -> None:

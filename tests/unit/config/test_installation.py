@@ -22,8 +22,9 @@ def test_addresses_become_urls() -> None:
         ({"MATOU_REGISTRY_ADDR": "::1:5000"}, r"expected an IPv6 address in brackets: \[::1\]:5000"),
         ({"MATOU_PORTAL_ADDR": "[::1:8080"}, "expected an IPv6 address in brackets"),
         ({"MATOU_REGISTRY_ADDR": "127.0.0.1:8080"}, "are both '127.0.0.1:8080'; expected an address for each"),
-        ({"MATOU_REGISTRY_WORKERS": "0"}, "MATOU_REGISTRY_WORKERS is '0'; expected a whole number from 1 up"),
-        ({"MATOU_REGISTRY_WORKERS": "two"}, "MATOU_REGISTRY_WORKERS is 'two'; expected a whole number from 1 up"),
+        ({"MATOU_REGISTRY_WORKERS": "0"}, "MATOU_REGISTRY_WORKERS is '0'; expected a whole number from 1 to 256"),
+        ({"MATOU_REGISTRY_WORKERS": "257"}, "MATOU_REGISTRY_WORKERS is '257'; expected a whole number from 1 to 256"),
+        ({"MATOU_REGISTRY_WORKERS": "two"}, "MATOU_REGISTRY_WORKERS is 'two'; expected a whole number from 1 to 256"),
     ],
 )
 def test_what_cannot_be_used(variables: dict[str, str], told: str) -> None:
