@@ -75,10 +75,11 @@ class FilesystemDriver:
             try:
                 await self._write(descriptor, [content])
                 if durable:
-                    await self._run(os.fsync, descriptor)
+                    await self._place(descriptor, temporary, target)
+                else:
+                    _translated(_rename, temporary, target)
             finally:
                 os.close(descriptor)
-            await self._place(temporary, target, durable=durable)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -90,16 +91,14 @@ class FilesystemDriver:
         else:
             await self._run(_write_all, descriptor, chunks)
 
-    async def _place(self, source: str, target: str, *, durable: bool) -> None:
-        """Rename into place, making missing directories; durable means that the names survive a loss of power."""
-        changed = _translated(_rename, source, target)
-        if durable:
-            # Another process may have made a directory a moment ago, and be no further than that: a directory is only
-            # trusted to be durable once this process has synced it. The deepest belongs to this content alone.
-            parent = os.path.dirname(os.path.dirname(target))
-            above = [path for path in _ancestors(parent, self._root) if path not in self._synced]
-            await self._run(_sync_each, dict.fromkeys([*changed, parent, *map(os.path.dirname, above)]))
-            self._synced.update(above)
+    async def _place(self, descriptor: int, source: str, target: str) -> None:
+        """Rename an open file into place so that its content and its name survive a loss of power."""
+        # Another process may have made a directory a moment ago, and be no further than that: a directory is only
+        # trusted to be durable once this process has synced it. The deepest belongs to this content alone.
+        parent = os.path.dirname(os.path.dirname(target))
+        above = [path for path in _ancestors(parent, self._root) if path not in self._synced]
+        await self._run(_place_durably, descriptor, source, target, [parent, *map(os.path.dirname, above)])
+        self._synced.update(above)
 
     async def flush(self) -> None:
         """See ``Driver.flush``."""
@@ -157,8 +156,7 @@ class FilesystemDriver:
         source = self._absolute(path)
         descriptor = _translated(_open_upload, source, size)
         try:
-            await self._run(os.fsync, descriptor)
-            await self._place(source, self._absolute(destination), durable=True)
+            await self._place(descriptor, source, self._absolute(destination))
         finally:
             os.close(descriptor)
 
@@ -275,8 +273,10 @@ def _make_directories(directory: str) -> list[str]:
     return made
 
 
-def _sync_each(paths: Iterable[str]) -> None:
-    for path in paths:
+def _place_durably(descriptor: int, source: str, target: str, directories: Iterable[str]) -> None:
+    """Sync a file, rename it, and sync the directories that changed and the given ones: one wait for all of it."""
+    os.fsync(descriptor)
+    for path in dict.fromkeys([*_rename(source, target), *directories]):
         sync(path)
 
 
