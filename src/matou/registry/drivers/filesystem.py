@@ -1,10 +1,11 @@
 """Storage in a directory of the local machine.
 
 Concurrency: what waits for the disk (syncing, listing, reading and writing much) runs in the driver's own threads.
-What the kernel does in memory in a few microseconds (opening, renaming, writing little) is called on the event loop: a
-thread would have to win Python's lock back after each system call, which costs several times as much. Writers of one
-upload exclude each other with ``flock``, which a killed process releases. Content is written under a temporary name in
-``matou/tmp`` of the same file system, so that the tree beside it is a valid Distribution tree at every moment.
+What the kernel does in memory in a few microseconds (opening, writing little, renaming what need not be durable) is
+called on the event loop: a thread would have to win Python's lock back after each system call, which costs several
+times as much. Writers of one upload exclude each other with ``flock``, which a killed process releases. Content is
+written under a temporary name in ``matou/tmp`` of the same file system, so that the tree beside it is a valid
+Distribution tree at every moment.
 """
 
 from __future__ import annotations
@@ -214,11 +215,8 @@ def _translated(function: Callable[..., T], *args: Any) -> T:
 
 
 def _read_file(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except IsADirectoryError as error:
-        raise FileNotFoundError(errno.ENOENT, "is a directory", path) from error
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 def _create(path: str) -> int:
@@ -321,7 +319,7 @@ def _begin_upload(path: str) -> None:
             if attempt:
                 os.makedirs(os.path.dirname(path), exist_ok=True)
             os.close(_create(path))
-        except FileNotFoundError:  # as in _rename
+        except (FileNotFoundError, FileExistsError):  # as in _rename
             if attempt == ATTEMPTS - 1:
                 raise
         else:
