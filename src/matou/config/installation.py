@@ -124,6 +124,20 @@ def registry_workers(environ: Mapping[str, str]) -> int:
     return int(text)
 
 
+def registry_state(environ: Mapping[str, str]) -> Path:
+    """Return ``MATOU_REGISTRY_STATE``: the directory of the registry's own files when images are in object storage.
+
+    Unless given it is ``/var/lib/matou/registry`` for root, and below ``XDG_STATE_HOME`` for everybody else.
+    """
+    given = environ.get("MATOU_REGISTRY_STATE")
+    if given:
+        return Path(given).absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/matou/registry")
+    state = environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "matou" / "registry"
+
+
 def _address(environ: Mapping[str, str], name: str, default: str) -> str:
     text = environ.get(name) or default
     host, separator, port = text.rpartition(":")

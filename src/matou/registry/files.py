@@ -1,4 +1,7 @@
-"""The registry's own files, beside the tree: ``<rootdirectory>/matou``, or a temporary directory for ``inmemory``.
+"""The registry's own files.
+
+They lie beside the tree in ``<rootdirectory>/matou``, or, when the images are in object storage, in a directory for
+each such storage below ``MATOU_REGISTRY_STATE``; in a temporary directory for ``inmemory``.
 
 Concurrency: ``lock`` is held shared by every server of the tree and exclusively by whoever rebuilds the index.
 """
@@ -7,17 +10,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matou.config.installation import registry_state
 from matou.system.files import make_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from matou.config.distribution import Configuration
 
@@ -60,20 +66,41 @@ class RegistryFiles:
         return self.directory / "purged"
 
     @property
+    def request_limit(self) -> Path:
+        """Shared by the workers, to keep ``maxrequestspersecond`` together."""
+        return self.directory / "request_limit"
+
+    @property
     def reserve(self) -> Path:
         """Room on the disk; see ``reserve.py``."""
         return self.directory / "reserve"
 
 
+def directory_of(configuration: Configuration, environ: Mapping[str, str]) -> Path | None:
+    """Return where the files of a configuration lie for good; None for ``inmemory``, which has none."""
+    storage = configuration.storage
+    if storage.driver == "inmemory":
+        return None
+    if storage.driver == "filesystem":
+        return Path(storage.filesystem.rootdirectory) / "matou"
+    driver, name, *_ = storage.identity
+    digest = hashlib.sha256("\n".join(storage.identity).encode()).hexdigest()
+    return registry_state(environ) / f"{driver}-{re.sub('[^A-Za-z0-9._-]', '_', name)[:64]}-{digest[:8]}"
+
+
 @contextlib.contextmanager
-def registry_files(configuration: Configuration) -> Iterator[RegistryFiles]:
-    """Yield the files of a configuration; those of ``inmemory`` go with the process.
+def registry_files(configuration: Configuration, environ: Mapping[str, str] = os.environ) -> Iterator[RegistryFiles]:
+    """Yield the files of a configuration, whose directory is made; those of ``inmemory`` go with the process.
+
+    Args:
+        configuration: of the registry.
+        environ: the environment.
 
     Raises:
         OSError: the directory cannot be made.
     """
-    if configuration.storage.driver == "filesystem":
-        directory = Path(configuration.storage.filesystem.rootdirectory) / "matou"
+    directory = directory_of(configuration, environ)
+    if directory is not None:
         make_directory(directory)
         yield RegistryFiles(directory)
         return

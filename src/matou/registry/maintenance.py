@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from matou.registry.blobs import layout
 from matou.registry.blobs.tree import repositories
 from matou.registry.drivers.base import NotFound, StorageError
-from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.files import FileLock
 from matou.registry.index import changes
 from matou.registry.index.writer import IndexFailed, IndexFull
@@ -41,6 +40,8 @@ RECOVER_INTERVAL = 60.0  # seconds
 RECOVER_AGE = 60.0  # seconds; a living worker flushes long before
 SWEEP_INTERVAL = 60.0  # seconds
 SWEEP_AGE = 300.0  # seconds; storing a small file takes far less
+SHARED_SWEEP_INTERVAL = 6 * 3600.0  # seconds; object storage is swept by one worker, as requests cost time and money
+SHARED_SWEEP_AGE = 2 * 86400.0  # seconds; a large blob may be on its way for hours
 TRIM_INTERVAL = 3600.0  # seconds
 RESERVE_INTERVAL = 300.0  # seconds
 PURGE_INTERVAL = 60.0  # seconds between two looks whether purging is due
@@ -73,11 +74,12 @@ class Maintenance:
             ("flush links", FLUSH_INTERVAL, self._projector.flush),
             ("recover links", RECOVER_INTERVAL, lambda: self._projector.recover(RECOVER_AGE)),
             ("trim the journal", TRIM_INTERVAL, self._trim),
+            ("keep room for a start", RESERVE_INTERVAL, self._keep_reserve),
         ]
-        if isinstance(self._driver, FilesystemDriver):
-            driver = self._driver
-            work.append(("sweep temporary files", SWEEP_INTERVAL, lambda: driver.sweep_temporary(SWEEP_AGE)))
-            work.append(("keep room for a start", RESERVE_INTERVAL, self._keep_reserve))
+        if self._driver.shared:
+            work.append(("delete what was left unfinished", SHARED_SWEEP_INTERVAL, self._sweep_shared))
+        else:
+            work.append(("delete what was left unfinished", SWEEP_INTERVAL, lambda: self._driver.sweep(SWEEP_AGE)))
         if purging is not None:
             interval = min(purging.interval, PURGE_INTERVAL)
             work.append(("purge uploads", interval, lambda: self._purge_when_due(purging)))
@@ -110,6 +112,11 @@ class Maintenance:
         trimmed = TRIM_BATCH
         while trimmed == TRIM_BATCH:
             trimmed = await self._writer.run(lambda connection: changes.trim_journal(connection, before, TRIM_BATCH))
+
+    async def _sweep_shared(self) -> None:
+        with contextlib.closing(FileLock(self._files.maintenance_lock)) as lock:
+            if lock.try_exclusive():
+                await self._driver.sweep(SHARED_SWEEP_AGE)
 
     async def _keep_reserve(self) -> None:
         keep_reserve(self._files.reserve)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from matou.registry.blobs.projector import Projector
 from matou.registry.drivers.base import StorageError, StorageFull
-from matou.registry.drivers.factory import open_driver
-from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.files import FileLock, TreeInUse, registry_files
 from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
@@ -78,10 +77,10 @@ def prepare(configuration: Configuration, files: RegistryFiles, lock: FileLock) 
 
 
 async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> None:
-    driver = open_driver(configuration)
+    driver = open_driver(configuration, Surroundings(files.request_limit))
     try:
-        if isinstance(driver, FilesystemDriver):
-            await driver.sweep_temporary(0)
+        if not driver.shared:
+            await driver.sweep(0)
         if _is_usable(files):
             try:
                 await _recover(driver, files)
@@ -160,7 +159,7 @@ def reindex(configuration: Configuration, progress: Callable[[str, int, int | No
 async def _reindex(
     configuration: Configuration, files: RegistryFiles, progress: Callable[[str, int, int | None], None]
 ) -> Summary:
-    driver = open_driver(configuration)
+    driver = open_driver(configuration, Surroundings(files.request_limit))
     try:
         if files.index.exists():
             await _recover_old(driver, files)

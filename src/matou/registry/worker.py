@@ -11,7 +11,7 @@ from matou.registry.auth import build_authenticator
 from matou.registry.blobs.projector import Projector
 from matou.registry.blobs.upload_state import StateCodec
 from matou.registry.blobs.uploads import Uploads
-from matou.registry.drivers.factory import open_driver
+from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.http.application import Application
 from matou.registry.http.context import Context
 from matou.registry.http.rsgi import RsgiEndpoint
@@ -77,7 +77,7 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
-        self._driver = open_driver(configuration)
+        self._driver = open_driver(configuration, Surroundings(self._files.request_limit))
         self._place = self._claim_place()
         driver: Driver = (
             self._driver if self._place is None else MeasuredDriver(self._driver, StorageFigures(self._place.figures))

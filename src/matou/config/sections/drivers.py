@@ -34,6 +34,11 @@ class FilesystemParameters(Settings):
         """Raise what is too little, as Distribution does."""
         return dataclasses.replace(self, maxthreads=max(LEAST_THREADS, self.maxthreads))
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others."""
+        return (self.rootdirectory,)
+
 
 @dataclass(frozen=True, slots=True)
 class InMemoryParameters(Settings):
@@ -78,6 +83,11 @@ class S3Parameters(Settings):
     checksum_disabled: bool = setting(Boolean(), default=False, doc="no checksums of parts (GitLab)")
     checksum_algorithm: str = setting(Text(), "", "of parts (GitLab)")
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others; the bucket comes first."""
+        return self.bucket, self.regionendpoint, self.rootdirectory.strip("/")
+
 
 @dataclass(frozen=True, slots=True)
 class GcsParameters(Settings):
@@ -100,6 +110,11 @@ class GcsParameters(Settings):
                 node.key_origins["chunksize"], f"is {self.chunksize}; expected a multiple of {GCS_UNIT} (256 KiB)"
             )
         return self
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others; the bucket comes first."""
+        return self.bucket, self.rootdirectory.strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +170,11 @@ class AzureParameters(Settings):
             )
         return self
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others; the container comes first."""
+        return self.container, self.accountname, self.serviceurl or self.realm, self.rootdirectory.strip("/")
+
 
 @dataclass(frozen=True, slots=True)
 class SwiftParameters(Settings):
@@ -183,6 +203,12 @@ class SwiftParameters(Settings):
     tempurlcontainerkey: bool = setting(Boolean(), default=False, doc="the secret key is the container's")
     tempurlmethods: Any = setting(Anything(), None, "methods that temporary URLs allow")
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others; the container comes first."""
+        root = (self.prefix or self.rootdirectory).strip("/")
+        return self.container, self.authurl, self.tenant or self.tenantid or self.username, self.region, root
+
 
 @dataclass(frozen=True, slots=True)
 class OssParameters(Settings):
@@ -199,3 +225,8 @@ class OssParameters(Settings):
     endpoint: str = setting(Text(), "", "URL of the service, if not the region's")
     chunksize: int = setting(Integer(5 * MIB), 10 * MIB, "bytes of a part of an upload")
     rootdirectory: str = setting(Text(), "", "prefix of all names")
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells this storage from others; the bucket comes first."""
+        return self.bucket, self.endpoint or self.region, self.rootdirectory.strip("/")

@@ -178,6 +178,12 @@ class Storage(Settings):
     cache: Cache = section(Cache, "of what is known about blobs")
     tag: TagLookup = section(TagLookup, "how tags are looked up")
 
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What tells the storage from others: driver, bucket or directory, and further places; nothing secret."""
+        parameters = getattr(self, self.driver)
+        return self.driver.removesuffix("_v2"), *getattr(parameters, "identity", ())
+
     def verify(self, node: Mapping, place: Place) -> Storage:
         """Find the driver."""
         drivers = [known.key for known in settings_of(Storage) if known.key not in NO_DRIVERS]

@@ -22,10 +22,10 @@ from matou.registry.drivers.base import Conflict, NotFound
 from matou.registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from concurrent.futures import Executor
 
-    from matou.registry.drivers.base import Driver, UploadWriter
+    from matou.registry.drivers.base import ContentWriter, Driver, UploadWriter
 
 BATCH = 1 << 20  # bytes hashed and written at a time
 SMALL_BATCH = 1 << 17  # bytes hashed on the event loop: 80 microseconds
@@ -100,7 +100,6 @@ class Uploads:
             StorageFull: no room; the upload is as it was before.
         """
         hasher = self._take_hasher(state)
-        appended = 0
         try:
             writer = await self._driver.upload_open(layout.upload(state.repository, state.uuid), state.offset)
         except NotFound:
@@ -108,21 +107,7 @@ class Uploads:
         except Conflict as conflict:
             raise await self._out_of_order(state, conflict) from None
         try:
-            pending: asyncio.Task[None] | None = None
-            try:
-                async for batch, size in _batches(body):
-                    if pending is not None:
-                        await pending
-                    appended += size
-                    if size > SMALL_BATCH:
-                        pending = asyncio.create_task(self._store(writer, hasher, batch))
-                    else:
-                        pending = None
-                        _update(hasher, batch)
-                        await writer.write(batch)
-            finally:
-                if pending is not None:
-                    await pending
+            appended = await self._transfer(body, writer, hasher)
         finally:
             await writer.close()
         offset = state.offset + appended
@@ -130,13 +115,30 @@ class Uploads:
         if hasher is not None:
             self._keep_hasher(state, offset, hasher)
             digest = hasher.hexdigest()
-        if expected is not None and appended != expected:
-            raise RegistryError(
-                "SIZE_INVALID",
-                detail=f"{appended} bytes came in, but Content-Length announced {expected}; ask for the upload's state "
-                "with GET and go on from there",
-            )
+        _check_size(appended, expected, "ask for the upload's state with GET and go on from there")
         return replace(state, offset=offset, digest=digest, boot=self._boot)
+
+    async def _transfer(
+        self, body: AsyncIterator[bytes], writer: UploadWriter | ContentWriter, hasher: Hasher | None
+    ) -> int:
+        """Write and hash a body; return how many bytes it had."""
+        size = 0
+        pending: asyncio.Task[None] | None = None
+        try:
+            async for batch, batch_size in _batches(body):
+                if pending is not None:
+                    await pending
+                size += batch_size
+                if batch_size > SMALL_BATCH:
+                    pending = asyncio.create_task(self._store(writer, hasher, batch))
+                else:
+                    pending = None
+                    _update(hasher, batch)
+                    await writer.write(batch)
+        finally:
+            if pending is not None:
+                await pending
+        return size
 
     async def finish(self, state: UploadState, digest: Digest, *, is_stored: bool) -> None:
         """Verify an upload and make it a blob.
@@ -158,7 +160,7 @@ class Uploads:
                 detail={"digest": digest, "actual": f"{digest.algorithm}:{actual}", "size": state.offset},
             )
         if is_stored:
-            await self.delete(state)
+            await self._forget(state.repository, state.uuid)
             return
         self._forget_hashers(state.uuid)
         try:
@@ -168,9 +170,37 @@ class Uploads:
         except Conflict as conflict:
             raise await self._out_of_order(state, conflict) from None
 
-    async def delete(self, state: UploadState) -> None:
-        """Delete an upload whose content is stored already or not wanted."""
-        await self._forget(state.repository, state.uuid)
+    async def put_whole(
+        self,
+        body: AsyncIterator[bytes],
+        digest: Digest,
+        expected: int | None,
+        is_stored: Callable[[Digest, int], Awaitable[bool]],
+    ) -> int:
+        """Store a blob that comes whole in one request, straight in its place; return its size in bytes.
+
+        Args:
+            body: the bytes.
+            digest: what the client says that it is.
+            expected: how many bytes there must be, when that was announced.
+            is_stored: tells whether storage has the blob of so many bytes; then it is verified and thrown away.
+
+        Raises:
+            RegistryError: DIGEST_INVALID, SIZE_INVALID, or BLOB_UPLOAD_INVALID when the client fell silent.
+        """
+        hasher: Hasher = hashlib.new(digest.algorithm)
+        content = await self._driver.content_open(layout.blob_data(digest))
+        try:
+            size = await self._transfer(body, content, hasher)
+            _check_size(size, expected, "push the blob again")
+            actual = f"{digest.algorithm}:{hasher.hexdigest()}"
+            if actual != digest:
+                raise RegistryError("DIGEST_INVALID", detail={"digest": digest, "actual": actual, "size": size})
+            if not await is_stored(digest, size):
+                await content.commit()
+        finally:
+            await content.discard()
+        return size
 
     async def put_small(self, content: bytes, digest: Digest, *, is_stored: bool) -> None:
         """Store a blob that came whole in one request of at most ``SMALL`` bytes.
@@ -230,7 +260,7 @@ class Uploads:
         if len(self._hashers) > HASHERS:
             self._hashers.popitem(last=False)
 
-    async def _store(self, writer: UploadWriter, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
+    async def _store(self, writer: UploadWriter | ContentWriter, hasher: Hasher | None, batch: Sequence[bytes]) -> None:
         """Write and hash in threads; both have ended when this has, however it does: the writer may be closed then."""
         hashing = asyncio.create_task(self._update(hasher, batch))
         try:
@@ -248,6 +278,13 @@ class Uploads:
             "RANGE_INVALID",
             detail=f"{conflict}; ask for the upload's state with GET and go on from there",
             headers=(("range", f"0-{max(size - 1, 0)}"), ("docker-upload-uuid", state.uuid)),
+        )
+
+
+def _check_size(size: int, expected: int | None, remedy: str) -> None:
+    if expected is not None and size != expected:
+        raise RegistryError(
+            "SIZE_INVALID", detail=f"{size} bytes came in, but Content-Length announced {expected}; {remedy}"
         )
 
 

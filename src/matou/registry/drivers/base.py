@@ -44,26 +44,72 @@ class Stat(NamedTuple):
     is_directory: bool
 
 
+class Transient(StorageError):  # noqa: N818 -- as NotFound
+    """The storage failed in a way that repeating the request after a while may mend.
+
+    Args:
+        message: what failed.
+        throttled: the storage asks for fewer requests (503 SlowDown, 429).
+        retry_after: seconds that it asks to wait, when it says so.
+    """
+
+    def __init__(self, message: str, *, throttled: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.throttled = throttled
+        self.retry_after = retry_after
+
+
 class UploadWriter(Protocol):
-    """Appends to one upload; holds whatever lock keeps other writers out until closed."""
+    """Appends to one upload, and keeps other writers out until closed as far as the storage can.
+
+    Where it cannot (two processes, object storage) both may write, but then the upload is lost: it is never put
+    together from the bytes of both.
+    """
 
     async def write(self, chunks: Sequence[bytes]) -> None:
-        """Append the chunks in order; the bytes belong to the upload once this returns.
+        """Append the chunks in order. They belong to the upload once ``close`` has returned.
 
         Raises:
             StorageFull: there is no room; the upload is back at the size that it had when it was opened.
+            StorageError: storage failed; how much the upload has is for ``upload_size`` to say.
         """
         ...
 
     async def close(self) -> None:
-        """Release the upload. What was written stays, for another request to continue."""
+        """Store what was written and release the upload, for another request to continue. Closing twice is harmless.
+
+        Raises:
+            StorageError: as for ``write``; the upload is released all the same.
+        """
+        ...
+
+
+class ContentWriter(Protocol):
+    """Writes content that nobody sees before it is committed."""
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """Append the chunks in order."""
+        ...
+
+    async def commit(self) -> None:
+        """Make all of it durable and put it in its place at once, replacing what is there."""
+        ...
+
+    async def discard(self) -> None:
+        """Throw it away. Harmless after ``commit``, and twice."""
         ...
 
 
 class Driver(Protocol):
-    """A store of bytes. Every method but ``local_path`` may raise ``StorageError``."""
+    """A store of bytes. Every method but ``local_path`` may raise ``StorageError``.
+
+    Attributes:
+        name: as in the configuration: ``filesystem``, ``s3``.
+        shared: whether several machines may use the storage at once.
+    """
 
     name: str
+    shared: bool
 
     async def get(self, path: str) -> bytes:
         """Return the whole content. For small content only (links, manifests).
@@ -109,8 +155,25 @@ class Driver(Protocol):
         """Return the file that holds the content, when the kernel can send it; None otherwise."""
         ...
 
+    async def url(self, path: str, method: str, seconds: float) -> str | None:
+        """Return a URL by which whoever knows it gets the content from the storage itself; None where there is none.
+
+        Args:
+            path: of the content, whose existence is not looked at.
+            method: ``GET`` (with ``Range``, too) or ``HEAD``.
+            seconds: how long it is good.
+        """
+        ...
+
     async def list(self, path: str) -> list[str]:
         """Return the names of the direct children, in no order; an absent directory has none."""
+        ...
+
+    def walk(self, path: str) -> AsyncIterator[tuple[str, Stat]]:
+        """Yield all content below a path, with what is known about it, in no order; directories are left out.
+
+        Whether content that comes or goes meanwhile is among it is undefined.
+        """
         ...
 
     async def delete(self, path: str) -> None:
@@ -147,6 +210,34 @@ class Driver(Protocol):
         Raises:
             NotFound: there is no such upload.
             Conflict: its size is not ``size``, or another request is writing to it.
+        """
+        ...
+
+    async def content_open(self, path: str) -> ContentWriter:
+        """Begin to write content of any size whose place is known from the start, with no copy at the end."""
+        ...
+
+    async def copy_from(self, source: Driver, path: str, size: int) -> bool:
+        """Copy content of another driver to the same path here inside the storage, without reading it.
+
+        Args:
+            source: a driver that may be of another kind.
+            path: in both.
+            size: of the content, in bytes.
+
+        Returns:
+            False, with nothing done, when these two cannot.
+
+        Raises:
+            NotFound: the source has none.
+        """
+        ...
+
+    async def sweep(self, age: float) -> int:
+        """Delete what killed processes left unfinished and no other method shows; return how many things.
+
+        Args:
+            age: seconds since they were begun; 0 is right only while no other process uses the storage.
         """
         ...
 

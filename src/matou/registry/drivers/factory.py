@@ -1,20 +1,46 @@
-"""From the ``storage`` section to its driver."""
+"""From the ``storage`` section to its driver.
+
+The vendors' modules are imported when their driver is configured: each brings a library that takes a while to load.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
+from matou.registry.drivers.requests import UnobservedRequests
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.registry.drivers.base import Driver
+    from matou.registry.drivers.requests import RequestObserver
 
 
-def open_driver(configuration: Configuration) -> Driver:
-    """Return the driver that the configuration names; ``load_configuration`` has refused those that do not exist."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a driver of object storage shares with others.
+
+    Attributes:
+        request_limit: file through which the processes of this machine share a limit of requests; None for one alone.
+        observer: is told of retries and waits.
+    """
+
+    request_limit: Path | None = None
+    observer: RequestObserver = field(default_factory=UnobservedRequests)
+
+
+ALONE = Surroundings()
+
+
+def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE) -> Driver:  # noqa: ARG001 -- taken by the drivers of object storage
+    """Return the driver that the configuration names; ``load_configuration`` has refused those that do not exist.
+
+    Raises:
+        StorageError: a key file or the like cannot be read; no request has been sent yet.
+    """
     storage = configuration.storage
     if storage.driver == "filesystem":
         return FilesystemDriver(Path(storage.filesystem.rootdirectory), storage.filesystem.maxthreads)

@@ -14,6 +14,8 @@ from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from matou.registry.drivers.base import Driver
+
 READ_PIECE = 1 << 20
 
 
@@ -28,6 +30,7 @@ class InMemoryDriver:
     """The ``inmemory`` driver."""
 
     name = "inmemory"
+    shared = False
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
@@ -72,10 +75,20 @@ class InMemoryDriver:
         """See ``Driver.local_path``: there is no file."""
         return None
 
+    async def url(self, path: str, method: str, seconds: float) -> None:
+        """See ``Driver.url``: there is none."""
+
     async def list(self, path: str) -> list[str]:
         """See ``Driver.list``."""
         prefix = f"{path}/"
         return list({name[len(prefix) :].split("/", 1)[0] for name in self._files if name.startswith(prefix)})
+
+    async def walk(self, path: str) -> AsyncIterator[tuple[str, Stat]]:
+        """See ``Driver.walk``."""
+        prefix = f"{path}/" if path else ""
+        for name, file in list(self._files.items()):
+            if name.startswith(prefix):
+                yield name, Stat(len(file.content), file.modified, is_directory=False)
 
     async def delete(self, path: str) -> None:
         """See ``Driver.delete``."""
@@ -105,8 +118,41 @@ class InMemoryDriver:
         del self._files[path]
         self._files[destination] = file
 
+    async def content_open(self, path: str) -> InMemoryContent:
+        """See ``Driver.content_open``."""
+        return InMemoryContent(self, path)
+
+    async def copy_from(self, source: Driver, path: str, size: int) -> bool:  # noqa: ARG002 -- the contract's arguments
+        """See ``Driver.copy_from``: everything is read."""
+        return False
+
+    async def sweep(self, age: float) -> int:  # noqa: ARG002 -- the contract's argument
+        """See ``Driver.sweep``: nothing outlives the process."""
+        return 0
+
     async def close(self) -> None:
         """See ``Driver.close``."""
+
+
+class InMemoryContent:
+    """Content that is being written."""
+
+    def __init__(self, driver: InMemoryDriver, path: str) -> None:
+        self._driver = driver
+        self._path = path
+        self._content = bytearray()
+
+    async def write(self, chunks: Sequence[bytes]) -> None:
+        """See ``ContentWriter.write``."""
+        for chunk in chunks:
+            self._content += chunk
+
+    async def commit(self) -> None:
+        """See ``ContentWriter.commit``."""
+        await self._driver.put(self._path, bytes(self._content))
+
+    async def discard(self) -> None:
+        """See ``ContentWriter.discard``."""
 
 
 class InMemoryUpload:

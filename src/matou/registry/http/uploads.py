@@ -5,7 +5,6 @@ Source: OCI Distribution Specification 1.1, "Pushing blobs" (monolithically, in 
 
 from __future__ import annotations
 
-import contextlib
 import re
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,6 @@ from matou.registry.blobs.uploads import SMALL
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, UNSUPPORTED_ALGORITHM, Digest
 from matou.registry.content.names import check_repository_name, is_repository_name
 from matou.registry.content.ranges import parse_content_range
-from matou.registry.drivers.base import StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.context import repository_access
 from matou.registry.http.message import Response
@@ -91,15 +89,9 @@ class Uploads:
         length = request.content_length
         if length is not None and length <= SMALL:
             return await push_small(context, self._commit, request, repository, digest, identity)
-        state = await context.uploads.begin(repository, identity.subject, digest.algorithm)
-        try:
-            ended = await context.uploads.append(state, request.chunks(), length)
-            return await finish(context, self._commit, request, ended, digest, identity)
-        except BaseException:
-            # The client was not told of an upload that it could go on with.
-            with contextlib.suppress(StorageError):
-                await context.uploads.delete(state)
-            raise
+        size = await context.uploads.put_whole(request.chunks(), digest, length, self._commit.is_stored)
+        await self._commit.record(repository, digest, size, identity)
+        return self._commit.created(request, repository, digest)
 
     async def _mount(self, request: Request, repository: str, digest: Digest, identity: Identity) -> Response | None:
         context = self._context

@@ -53,8 +53,11 @@ CODE_LABELS = (*(str(code) for code in CODES), "other")
 DURATION_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)  # seconds
 SIZE_BUCKETS = tuple(float(1 << power) for power in range(10, 32))  # bytes: 1 KiB to 2 GiB
 
-# What a storage driver does, as Distribution labels it; the last three are Matou's own.
-ACTIONS = ("GetContent", "PutContent", "Reader", "Writer", "Stat", "List", "Move", "Delete", "Begin", "Size", "Flush")
+# What a storage driver does, as Distribution labels it; those from Begin on are Matou's own.
+ACTIONS = (
+    *("GetContent", "PutContent", "Reader", "Writer", "Stat", "List", "Move", "Delete", "URLFor", "Walk"),
+    *("Begin", "Size", "Flush", "Copy", "Sweep"),
+)
 ACTION_BUCKETS = DURATION_BUCKETS[:11]  # seconds
 
 NANOSECONDS = 1_000_000_000

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
-    from matou.registry.drivers.base import Driver, Stat, UploadWriter
+    from matou.registry.drivers.base import ContentWriter, Driver, Stat, UploadWriter
     from matou.registry.observe.figures import StorageFigures
 
 T = TypeVar("T")
@@ -27,6 +27,7 @@ class MeasuredDriver:
 
     def __init__(self, driver: Driver, figures: StorageFigures) -> None:
         self.name = driver.name
+        self.shared = driver.shared
         self._driver = driver
         self._figures = figures
 
@@ -60,9 +61,23 @@ class MeasuredDriver:
         """Count nothing: the kernel reads the file."""
         return self._driver.local_path(path)
 
+    async def url(self, path: str, method: str, seconds: float) -> str | None:
+        """Count ``URLFor``."""
+        return await self._timed("URLFor", self._driver.url(path, method, seconds))
+
     async def list(self, path: str) -> list[str]:
         """Count ``List``."""
         return await self._timed("List", self._driver.list(path))
+
+    async def walk(self, path: str) -> AsyncIterator[tuple[str, Stat]]:
+        """Count ``Walk``: until the first content is there."""
+        found = self._driver.walk(path)
+        try:
+            yield await self._timed("Walk", anext(found))
+        except StopAsyncIteration:
+            return
+        async for item in found:
+            yield item
 
     async def delete(self, path: str) -> None:
         """Count ``Delete``."""
@@ -83,6 +98,18 @@ class MeasuredDriver:
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Count ``Move``."""
         await self._timed("Move", self._driver.upload_commit(path, size, destination))
+
+    async def content_open(self, path: str) -> ContentWriter:
+        """Count ``Writer``."""
+        return await self._timed("Writer", self._driver.content_open(path))
+
+    async def copy_from(self, source: Driver, path: str, size: int) -> bool:
+        """Count ``Copy``."""
+        return await self._timed("Copy", self._driver.copy_from(source, path, size))
+
+    async def sweep(self, age: float) -> int:
+        """Count ``Sweep``."""
+        return await self._timed("Sweep", self._driver.sweep(age))
 
     async def close(self) -> None:
         """Close the driver."""

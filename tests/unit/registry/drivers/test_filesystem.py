@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from matou.registry.drivers import filesystem
+from matou.registry.drivers import file_operations, filesystem
 from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
 
@@ -57,9 +57,9 @@ def test_the_sweep_takes_what_is_old(tmp_path: Path) -> None:
         old.touch()
         new.touch()
         os.utime(old, (1, 1))
-        assert await driver.sweep_temporary(60) == 1
+        assert await driver.sweep(60) == 1
         assert new.exists()
-        assert await driver.sweep_temporary(-1) == 1
+        assert await driver.sweep(-1) == 1
         await driver.close()
 
     asyncio.run(scenario())
@@ -123,7 +123,7 @@ def test_a_cancelled_write_never_reaches_another_file(
 ) -> None:
     """A thread cannot be cancelled: its descriptor must stay open until it has ended."""
     writing, may_write, ended = threading.Event(), threading.Event(), threading.Event()
-    write_all = filesystem._write_all
+    write_all = file_operations.write_all
 
     def slow(descriptor: int, chunks: Sequence[bytes]) -> None:
         writing.set()
@@ -147,7 +147,7 @@ def test_a_cancelled_write_never_reaches_another_file(
 
     async def scenario() -> None:
         driver = FilesystemDriver(tmp_path)
-        monkeypatch.setattr(filesystem, "_write_all", slow)
+        monkeypatch.setattr(file_operations, "write_all", slow)
         task = asyncio.create_task(push(driver))
         await asyncio.to_thread(writing.wait, 60)
         task.cancel()

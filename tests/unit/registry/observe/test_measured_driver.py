@@ -36,6 +36,10 @@ def test_every_action_is_counted() -> None:
         assert await driver.upload_size("docker/uploads/data") == 1
         await driver.upload_commit("docker/uploads/data", 1, "docker/b")
         await driver.flush()
+        assert await driver.url("docker/a", "GET", 60) is None
+        assert not await driver.copy_from(InMemoryDriver(), "docker/a", 7)
+        assert await driver.sweep(0) == 0
+        assert {path async for path, _ in driver.walk("docker")} == {"docker/a", "docker/b"}
         await driver.delete("docker/a")
         with pytest.raises(NotFound):
             await driver.get("docker/a")

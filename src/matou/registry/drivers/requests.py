@@ -1,0 +1,182 @@
+"""Requests to a storage service: how many a second, and what happens when one fails.
+
+Concurrency: a limit is shared by all workers of a machine through a few bytes of a file that they map; each request
+books its time under the file's lock and then sleeps until it has come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import mmap
+import os
+import random
+import struct
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from matou.registry.drivers.base import Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+
+log = logging.getLogger("matou.registry")
+
+FIRST_PAUSE = 0.1  # seconds before the first retry at most; doubled with each
+FIRST_THROTTLED_PAUSE = 0.5  # seconds, when the service asks for fewer requests
+LONGEST_PAUSE = 20.0  # seconds
+BURST = 0.25  # seconds' worth of requests that may come at once
+_TIME = struct.Struct("d")
+
+
+class RequestObserver(Protocol):
+    """Is told of what does not show in the time of an operation."""
+
+    def retried(self, *, throttled: bool) -> None:
+        """Count a request that is repeated: the service asked for fewer, or something failed."""
+        ...
+
+    def waited(self, seconds: float) -> None:
+        """Count a wait for the limit of requests a second."""
+        ...
+
+
+class UnobservedRequests:
+    """Counts nothing."""
+
+    def retried(self, *, throttled: bool) -> None:
+        """See ``RequestObserver.retried``."""
+
+    def waited(self, seconds: float) -> None:
+        """See ``RequestObserver.waited``."""
+
+
+class RequestLimit:
+    """At most so many requests a second (generic cell rate algorithm).
+
+    Args:
+        rate: requests a second; 0 for no limit.
+        path: of the file that the processes of a machine share; None for a limit of this process.
+
+    Raises:
+        OSError: the file cannot be used.
+    """
+
+    def __init__(self, rate: float, path: Path | None = None) -> None:
+        self._interval = 1 / rate if rate else 0.0
+        self._descriptor = -1
+        self._booked: mmap.mmap | bytearray = bytearray(_TIME.size)
+        if rate and path is not None:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            os.ftruncate(self._descriptor, _TIME.size)
+            self._booked = mmap.mmap(self._descriptor, _TIME.size)
+
+    def book(self) -> float:
+        """Book one request; return the seconds until its time comes.
+
+        The time is the system's monotonic clock, which all processes of a machine share.
+        """
+        if not self._interval:
+            return 0.0
+        with self._locked():
+            now = time.monotonic()
+            booked: float = _TIME.unpack_from(self._booked)[0]
+            # After a restart of the machine the clock begins again, and the file may be of the time before.
+            if booked > now + 3600:
+                booked = 0.0
+            start = max(booked, now - BURST)
+            _TIME.pack_into(self._booked, 0, start + self._interval)
+        return max(0.0, start + self._interval - now)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if self._descriptor < 0:
+            yield
+            return
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._descriptor >= 0:
+            if isinstance(self._booked, mmap.mmap):
+                self._booked.close()
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._interval = 0.0
+
+
+class Requests:
+    """Sends requests at the permitted rate and repeats what failed in passing, with growing, random pauses.
+
+    Args:
+        retries: how often a request is repeated.
+        limit: of requests a second.
+        observer: is told of retries and waits.
+        first_pause: seconds before the first retry at most.
+        longest_pause: seconds before any retry at most.
+    """
+
+    def __init__(
+        self,
+        retries: int,
+        limit: RequestLimit,
+        observer: RequestObserver,
+        *,
+        first_pause: float = FIRST_PAUSE,
+        longest_pause: float = LONGEST_PAUSE,
+    ) -> None:
+        self._retries = retries
+        self._limit = limit
+        self._observer = observer
+        self._first_pause = first_pause
+        self._longest_pause = longest_pause
+
+    async def send(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Return what a request returns, repeating it while it raises ``Transient``.
+
+        Args:
+            request: sends it once; called again for each retry.
+
+        Raises:
+            Transient: the last one, when the retries are used up.
+        """
+        attempt = 0
+        while True:
+            await self.admit()
+            try:
+                return await request()
+            except Transient as error:
+                attempt += 1
+                if attempt > self._retries:
+                    raise
+                pause = self._pause(error, attempt)
+                self._observer.retried(throttled=error.throttled)
+                log.debug("storage request failed (%s): retry %d in %.2f s", error, attempt, pause)
+            await asyncio.sleep(pause)
+
+    async def admit(self) -> None:
+        """Wait until one more request may be sent."""
+        seconds = self._limit.book()
+        if seconds > 0:
+            self._observer.waited(seconds)
+            await asyncio.sleep(seconds)
+
+    def _pause(self, error: Transient, attempt: int) -> float:
+        # Full jitter: clients that failed together must not come back together.
+        first = max(self._first_pause, FIRST_THROTTLED_PAUSE) if error.throttled else self._first_pause
+        longest = min(self._longest_pause, first * 2.0 ** (attempt - 1))
+        pause = random.uniform(longest / 2, longest)  # noqa: S311 -- not a secret
+        return pause if error.retry_after is None else max(pause, min(error.retry_after, self._longest_pause))
+
+    def close(self) -> None:
+        """Give the limit back."""
+        self._limit.close()
