@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from matou.registry.drivers.base import Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -159,9 +159,39 @@ class Requests:
                 if attempt > self._retries:
                     raise
                 pause = self._pause(error, attempt)
-                self._observer.retried(throttled=error.throttled)
-                log.debug("storage request failed (%s): retry %d in %.2f s", error, attempt, pause)
             await asyncio.sleep(pause)
+
+    async def stream(
+        self, request: Callable[[int, int], AsyncIterator[bytes]], start: int, length: int
+    ) -> AsyncIterator[bytes]:
+        """Yield the bytes of an object, going on where a connection broke.
+
+        Args:
+            request: asks once for ``length`` bytes from ``start`` and yields what comes; raises ``Transient`` when the
+                connection breaks, or just ends early.
+            start: first byte.
+            length: in bytes.
+
+        Raises:
+            Transient: the last one, when as many attempts in a row as there are retries brought nothing.
+        """
+        attempt = 0
+        while length > 0:
+            await self.admit()
+            try:
+                async for piece in request(start, length):
+                    attempt = 0
+                    start += len(piece)
+                    length -= len(piece)
+                    yield piece
+                if length > 0:
+                    raise Transient(f"the storage sent {length} bytes less than it was asked for")
+            except Transient as error:
+                attempt += 1
+                if attempt > self._retries:
+                    raise
+                pause = self._pause(error, attempt)
+                await asyncio.sleep(pause)
 
     async def admit(self) -> None:
         """Wait until one more request may be sent."""
@@ -171,6 +201,9 @@ class Requests:
             await asyncio.sleep(seconds)
 
     def _pause(self, error: Transient, attempt: int) -> float:
+        """Return the seconds to wait before a retry, and count it."""
+        self._observer.retried(throttled=error.throttled)
+        log.debug("storage request failed (%s): retry %d follows", error, attempt)
         # Full jitter: clients that failed together must not come back together.
         first = max(self._first_pause, FIRST_THROTTLED_PAUSE) if error.throttled else self._first_pause
         longest = min(self._longest_pause, first * 2.0 ** (attempt - 1))
