@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.cases import GROUPS
+from bench.backends import BACKENDS, running_backend
+from bench.cases import GROUPS, OF_BACKEND
 from bench.environment import describe
 from bench.payload import PayloadFactory
 from bench.report import print_tables
@@ -67,6 +68,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--without", action="append", default=[], metavar="NAME", help="leave a server out; may be repeated"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=BACKENDS[0],
+        help="where content lies: in directories, or in a bucket of a SeaweedFS that runs beside the clients",
     )
     parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="a group to run; may be repeated")
     parser.add_argument("--auth", choices=AUTHS, help="only with or only without token authentication")
@@ -179,14 +186,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     settings = choose_settings(options)
-    groups = [group for group in GROUPS if not options.only or group in options.only]
+    groups = [group for group in OF_BACKEND[options.backend] if not options.only or group in options.only]
+    if not groups:
+        parser.error(
+            f"none of these groups is for {options.backend}; expected {', '.join(OF_BACKEND[options.backend])}"
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(stderr=True, highlight=False)
     if server_core == client_core:
         console.print("only one processor: servers and clients share it, so latencies and rates say little")
     os.sched_setaffinity(0, {client_core})
     started, began = dt.datetime.now(dt.UTC), time.monotonic()
-    largest = settings.largest_blob if {"blobs", "memory"} & set(groups) else 1
     if options.storage:
         options.storage.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.storage) as directory:
@@ -195,10 +205,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work.mkdir()
         storage.mkdir()
         environment = describe(candidates, storage, server_core, client_core)
-        with PayloadFactory(base / "payload", largest) as payloads:
+        with (
+            running_backend(options.backend, base) as backend,
+            PayloadFactory(base / "payload", settings.largest_blob(groups)) as payloads,
+        ):
             run = Run(
                 settings=settings,
                 candidates=candidates,
+                backend=backend,
                 storage=storage,
                 work=work,
                 tokens=TokenSource(work),
@@ -212,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - began, 1),
             "quick": options.quick,
+            "backend": options.backend,
             "groups": groups,
             "environment": environment,
             "settings": asdict(settings),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.client import ProtocolError
-from bench.servers import HOST
+from bench.ports import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from bench.backends import Backend
     from bench.payload import PayloadFactory
     from bench.settings import Settings
     from bench.tokens import TokenSource
@@ -44,6 +45,7 @@ class Run:
 
     settings: Settings
     candidates: Sequence[Candidate]
+    backend: Backend
     storage: Path  # content of the registries
     work: Path  # configurations, logs, keys
     tokens: TokenSource
@@ -99,7 +101,7 @@ class Run:
                     continue
                 root = roots[candidate.name] if roots else self.storage / f"root-{candidate.name}"
                 try:
-                    running.append(start(candidate, root, self.work, self.server_core, bundle, headers))
+                    running.append(start(candidate, self.backend, root, self.work, self.server_core, bundle, headers))
                 except ServerError as error:
                     self.problem(str(error))
             yield running

@@ -7,7 +7,6 @@ import os
 import select
 import shlex
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from bench.client import Connection
+from bench.ports import HOST, free_port
 from bench.procfs import process_tree
 from bench.tokens import ISSUER, SERVICE
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HOST = "127.0.0.1"
+    from bench.backends import Backend
+
 START_SECONDS = 900  # a registry may index 100,000 tags before it answers
 STOP_SECONDS = 20
 _OK, _UNAUTHORIZED = 200, 401
@@ -64,13 +65,13 @@ class Candidate:
         return cls(name.strip(), command.strip())
 
 
-def render_configuration(root: Path, port: int, bundle: Path | None) -> str:
+def render_configuration(backend: Backend, root: Path, port: int, bundle: Path | None) -> str:
     """Return the config.yml that every registry of a run is given; ``bundle`` switches token authentication on."""
     configuration: dict[str, object] = {
         "version": 0.1,
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(root)},
+            **backend.section(root),
             "cache": {"blobdescriptor": "inmemory"},
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
@@ -87,14 +88,6 @@ def render_configuration(root: Path, port: int, bundle: Path | None) -> str:
             }
         }
     return yaml.safe_dump(configuration, sort_keys=False)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -149,12 +142,19 @@ def pinned(core: int) -> Iterator[None]:
 
 
 def start(
-    candidate: Candidate, root: Path, work: Path, core: int, bundle: Path | None, headers: dict[str, str]
+    candidate: Candidate,
+    backend: Backend,
+    root: Path,
+    work: Path,
+    core: int,
+    bundle: Path | None,
+    headers: dict[str, str],
 ) -> Server:
     """Start a registry on processor ``core`` and wait until it answers.
 
     Args:
         candidate: what to start.
+        backend: where its content lies.
         root: directory of its content.
         work: directory for its configuration and log.
         core: the processor that all its threads and children run on.
@@ -167,11 +167,16 @@ def start(
     root.mkdir(parents=True, exist_ok=True)
     port = free_port()
     config = work / f"{candidate.name}-{port}.yml"
-    config.write_text(render_configuration(root, port, bundle))
+    config.write_text(render_configuration(backend, root, port, bundle))
     places = {"config": str(config), "port": str(port), "root": str(root)}
     command = [word.format_map(places) for word in shlex.split(candidate.command)]
     log = work / f"{candidate.name}-{port}.log"
-    environment = os.environ | {"MATOU_REGISTRY_WORKERS": "1", "GOMAXPROCS": "1", "OTEL_TRACES_EXPORTER": "none"}
+    environment = os.environ | {
+        "MATOU_REGISTRY_WORKERS": "1",
+        "MATOU_REGISTRY_STATE": str(work / "state"),
+        "GOMAXPROCS": "1",
+        "OTEL_TRACES_EXPORTER": "none",
+    }
     began = time.perf_counter()
     try:
         with log.open("wb") as output, pinned(core):

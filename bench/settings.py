@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 MIB = 1024 * 1024
 
@@ -28,11 +32,12 @@ class Settings:
     page_seconds: float = 5.0
     memory_size: int = 1000  # MiB
     memory_streams: int = 2  # at once
+    large_size: int = 5 * 1024 + 100  # MiB: more than S3 copies in one request
 
-    @property
-    def largest_blob(self) -> int:
-        """The largest blob of the run in MiB."""
-        return max(*self.blob_sizes, self.memory_size)
+    def largest_blob(self, groups: Collection[str]) -> int:
+        """Return the size of the largest blob of a run of these groups in MiB."""
+        sizes = {"blobs": max(self.blob_sizes), "memory": self.memory_size, "large": self.large_size}
+        return max([1, *(size for group, size in sizes.items() if group in groups)])
 
     def pushes(self, size: int) -> int:
         """How many blobs of ``size`` MiB are pushed in a turn."""
@@ -57,4 +62,5 @@ def quick() -> Settings:
         pages=10,
         page_seconds=1.0,
         memory_size=100,
+        large_size=300,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.cases import blobs, images, lists, manifests, memory
+from bench.cases import blobs, images, large, lists, manifests, memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,4 +18,9 @@ GROUPS: dict[str, Callable[[Run, str], None]] = {
     "tags": lists.run_tags,
     "catalog": lists.run_catalog,
     "memory": memory.run,
+    "large": large.run,
+}
+OF_BACKEND = {
+    "filesystem": ("manifests", "blobs", "images", "tags", "catalog", "memory"),
+    "s3": ("manifests", "blobs", "images", "memory", "large"),
 }

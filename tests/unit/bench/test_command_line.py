@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.__main__ import build_parser, choose_candidates, choose_cores, choose_settings, main, run_groups
+from bench.backends import Filesystem
 from bench.cases import GROUPS
 from bench.environment import cpu_model, filesystem_of, first_line
 from bench.payload import PayloadFactory
@@ -107,6 +108,7 @@ def make_run(tmp_path: Path, told: list[str]) -> Run:
     return Run(
         settings=quick(),
         candidates=[],
+        backend=Filesystem(),
         storage=tmp_path,
         work=tmp_path,
         tokens=TokenSource(tmp_path),

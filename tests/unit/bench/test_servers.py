@@ -4,9 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
+from bench.backends import Filesystem, SeaweedFS, running_backend
 from bench.procfs import process_tree
 from bench.servers import Candidate, ServerError, pinned, render_configuration, start, stop
 
@@ -37,15 +39,32 @@ def test_unusable_candidate(text: str) -> None:
 
 
 def test_configuration_without_authentication() -> None:
-    configuration = yaml.safe_load(render_configuration(Path("/srv/x"), 5001, None))
+    configuration = yaml.safe_load(render_configuration(Filesystem(), Path("/srv/x"), 5001, None))
     assert configuration["http"]["addr"] == "127.0.0.1:5001"
     assert configuration["storage"]["filesystem"] == {"rootdirectory": "/srv/x"}
     assert configuration["log"] == {"level": "error", "accesslog": {"disabled": True}}
     assert "auth" not in configuration
 
 
+def test_a_bucket_has_a_prefix_for_each_registry() -> None:
+    storage = yaml.safe_load(render_configuration(SeaweedFS(8333), Path("/srv/root-own"), 5001, None))["storage"]
+    assert storage["s3"]["rootdirectory"] == "/root-own"
+    assert storage["s3"]["regionendpoint"] == "http://127.0.0.1:8333"
+    assert storage["redirect"] == {"disable": True}
+
+
+def test_seaweedfs_runs_only_as_long_as_it_is_needed(tmp_path: Path) -> None:
+    with running_backend("s3", tmp_path) as backend:
+        endpoint = backend.section(tmp_path)["s3"]["regionendpoint"]
+        assert httpx.get(f"{endpoint}/registry/", trust_env=False).status_code == 403
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"{endpoint}/registry/", trust_env=False)
+
+
 def test_configuration_with_authentication() -> None:
-    token = yaml.safe_load(render_configuration(Path("/srv/x"), 5001, Path("/srv/ca.crt")))["auth"]["token"]
+    token = yaml.safe_load(render_configuration(Filesystem(), Path("/srv/x"), 5001, Path("/srv/ca.crt")))["auth"][
+        "token"
+    ]
     assert token["rootcertbundle"] == "/srv/ca.crt"
     assert set(token) == {"realm", "service", "issuer", "rootcertbundle"}
 
@@ -63,7 +82,7 @@ def test_a_server_is_pinned_and_stopped_with_its_children(tmp_path: Path) -> Non
     script.write_text(SERVER)
     candidate = Candidate("own", f"{sys.executable} {script} {{port}} {{config}}")
     core = min(os.sched_getaffinity(0))
-    server = start(candidate, tmp_path / "root", tmp_path, core, None, {})
+    server = start(candidate, Filesystem(), tmp_path / "root", tmp_path, core, None, {})
     try:
         tree = process_tree(server.pid)
         assert len(tree) == 2
@@ -82,9 +101,9 @@ def test_a_server_is_pinned_and_stopped_with_its_children(tmp_path: Path) -> Non
 def test_a_server_that_ends_shows_its_log(tmp_path: Path) -> None:
     candidate = Candidate("own", f"{sys.executable} -c 'import sys; sys.exit(\"bad key\")' {{config}}")
     with pytest.raises(ServerError, match="status 1; its log ends: bad key"):
-        start(candidate, tmp_path / "root", tmp_path, min(os.sched_getaffinity(0)), None, {})
+        start(candidate, Filesystem(), tmp_path / "root", tmp_path, min(os.sched_getaffinity(0)), None, {})
 
 
 def test_a_program_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="cannot be run"):
-        start(Candidate("own", "/nowhere {config}"), tmp_path / "root", tmp_path, 0, None, {})
+        start(Candidate("own", "/nowhere {config}"), Filesystem(), tmp_path / "root", tmp_path, 0, None, {})
