@@ -171,7 +171,9 @@ def start(
     places = {"config": str(config), "port": str(port), "root": str(root)}
     command = [word.format_map(places) for word in shlex.split(candidate.command)]
     log = work / f"{candidate.name}-{port}.log"
-    environment = os.environ | {
+    # Keys and certificates of whoever runs the benchmarks are not for the servers' storage.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = inherited | {
         "MATOU_REGISTRY_WORKERS": "1",
         "MATOU_REGISTRY_STATE": str(work / "state"),
         "GOMAXPROCS": "1",

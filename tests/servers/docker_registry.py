@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tests.servers.ports import free_port
+from tests.servers.program import environment
 from tests.servers.waiting import answers, wait_until
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class DockerRegistry:
         configuration, log = self.folder / "docker-registry.yml", self.folder / "docker-registry.log"
         configuration.write_text(yaml.safe_dump(self._document))
         with log.open("ab") as output:
-            self.process = subprocess.Popen(["docker-registry", "serve", configuration], stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                ["docker-registry", "serve", configuration], env=environment(), stdout=output, stderr=output
+            )
         wait_until(lambda: answers(f"{self.url}/v2/", 200, 401), process=self.process, log=log)
 
     def stop(self) -> None:

@@ -9,7 +9,11 @@ from pathlib import Path
 MATOU = Path(sys.executable).parent / "matou"
 
 
+# Settings of Matou, of registries, and of the libraries of storage vendors.
+FOREIGN = ("MATOU_", "REGISTRY_", "AWS_", "AZURE_", "GOOGLE_", "GCLOUD_", "OSS_", "OS_", "STORAGE_EMULATOR_HOST")
+
+
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without settings of Matou and of registries, but with ``variables``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MATOU_", "REGISTRY_"))}
+    """Return this process's environment without settings of registries and of storage, but with ``variables``."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | variables
