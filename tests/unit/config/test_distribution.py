@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from matou.config.distribution import Configuration, ConfigurationError, load_configuration, parse_configuration
+from matou.config.sections.storage import Redirect
 
 MINIMAL = "version: 0.1\nstorage: inmemory\n"
 DEBIAN = Path("/etc/docker/registry/config.yml")
@@ -51,6 +52,7 @@ def test_defaults() -> None:
     found = parse(MINIMAL)
     purging = found.storage.maintenance.uploadpurging
     assert (purging.enabled, purging.age, purging.interval, purging.dryrun) == (True, 604800.0, 86400.0, False)
+    assert found.storage.redirect == Redirect(disable=False, expirydelay=1200.0)
     assert found.validation.is_enabled
     assert found.auth is None
     assert (found.catalog.maxentries, found.tags.maxtags) == (1000, 1000)

@@ -177,6 +177,10 @@ ODD = [
         "version: 0.1\nstorage:\n  inmemory:\n  cache: {blobdescriptor: memcached}\n",
         ":4: storage.cache.blobdescriptor is 'memcached', which is ignored; expected inmemory or nothing",
     ),
+    (
+        "version: 0.1\nstorage:\n  inmemory:\n  redirect: {expirydelay: 200h}\n",
+        ":4: storage.redirect.expirydelay is longer than 168h, which is the most that signed URLs of object",
+    ),
 ]
 
 

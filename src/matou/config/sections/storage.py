@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from matou.config.yaml_lines import Mapping
 
 HOUR = 3600.0
+REDIRECT_LIFETIME = 1200.0  # seconds
+LONGEST_REDIRECT = 168 * HOUR
 NO_DRIVERS = frozenset(("maintenance", "cache", "delete", "redirect", "tag"))
 LOOKED_UP = NoEffect("blobs, manifests and tags are looked up in the index, which is in memory as far as it is used")
 
@@ -84,14 +86,20 @@ class Redirect(Settings):
     """``storage.redirect``."""
 
     disable: bool = setting(
-        Boolean(),
-        default=False,
-        doc="`true`: never send clients to the storage",
-        status=NoEffect("the present drivers have no URLs that clients could be sent to: data always comes from Matou"),
+        Boolean(), default=False, doc="`true`: blobs come through Matou, never straight from object storage"
     )
     expirydelay: float = setting(
-        Duration(), 1200.0, "how long such a URL is good (GitLab)", status=NoEffect("as with `disable`")
+        Duration(), REDIRECT_LIFETIME, "how long the URL is good by which a client gets a blob (GitLab); 0: 20m"
     )
+
+    def verify(self, node: Mapping, place: Place) -> Redirect:
+        """Keep the lifetime within what S3, GCS and OSS sign."""
+        if self.expirydelay > LONGEST_REDIRECT:
+            place.child("expirydelay").warn(
+                node.entries["expirydelay"].origin,
+                "is longer than 168h, which is the most that signed URLs of object storage are good for; 168h is used",
+            )
+        return dataclasses.replace(self, expirydelay=min(self.expirydelay or REDIRECT_LIFETIME, LONGEST_REDIRECT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """``/v2/<name>/blobs/<digest>``.
 
-Source: OCI Distribution Specification 1.1, "Pulling blobs" and "Deleting Blobs"; ranges by RFC 9110 section 14.
+Source: OCI Distribution Specification 1.1, "Pulling blobs" and "Deleting Blobs"; ranges by RFC 9110 section 14;
+redirects as Distribution's ``registry/storage/blobserver.go``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Blobs:
         self._context = context
 
     async def get(self, request: Request, repository: str, reference: str, _identity: Identity) -> AnyResponse:
-        """Pull a blob: 200, 206 a part of it, 304, 416, or 404 BLOB_UNKNOWN."""
+        """Pull a blob: 200, 206 a part of it, 304, 307 to the storage, 416, or 404 BLOB_UNKNOWN."""
         digest = Digest.parse(reference)
         size = self._context.reader.blob_size(repository, digest)
         if size is None:
@@ -52,6 +53,10 @@ class Blobs:
         ]
         if is_current(request.headers.get("if-none-match"), etag):
             return Response(304, headers)
+        url = await self._url(request.method, digest, size)
+        if url is not None:
+            # Whoever has the URL has the blob, and for a while only: nobody may keep the answer.
+            return Response(307, [("docker-content-digest", digest), ("location", url), ("cache-control", "no-store")])
         start, end, status = 0, size, 200
         # RFC 9110 section 14.2: only GET has ranges.
         asked = request.headers.get("range") if request.method == "GET" else None
@@ -72,6 +77,15 @@ class Blobs:
         if local is not None:
             return FileResponse(status, headers, local, start, end)
         return StreamResponse(status, headers, self._context.driver.read(path, start, end - start))
+
+    async def _url(self, method: str, digest: Digest, size: int) -> str | None:
+        """Return the URL at the storage that a client is sent to, its ``Range`` included; None when Matou answers."""
+        context = self._context
+        redirect = context.configuration.storage.redirect
+        path = layout.blob_data(digest)
+        if redirect.disable or not size or context.driver.local_path(path) is not None:
+            return None
+        return await context.driver.url(path, method, redirect.expirydelay)
 
     async def delete(self, _request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Remove a blob from the repository: 202, or 404 BLOB_UNKNOWN."""

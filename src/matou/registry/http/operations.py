@@ -135,6 +135,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             ("200", "the blob: `Content-Length`, `Docker-Content-Digest`, `ETag`, `Accept-Ranges: bytes`"),
             ("206", "the part of it that `Range` asks for, with `Content-Range`"),
             ("304", "it is the one that `If-None-Match` names"),
+            (
+                "307",
+                "the object storage has it at `Location`, for a while; `Range` is to be repeated there",
+            ),
         ),
         (
             ("`Range`", "of GET: one range of bytes; several are ignored"),

@@ -1,4 +1,4 @@
-"""What no line may hold: credentials, and the signed state of uploads.
+"""What no line may hold: credentials, the signed state of uploads, and signed URLs of a storage.
 
 Handlers do not log secrets; this is the second line of defence, for query strings and for exceptions that quote what
 they were given.
@@ -11,11 +11,13 @@ from urllib.parse import unquote_plus
 
 REDACTED = "REDACTED"
 
-_SECRET_PARAMETER = re.compile(r"state|token|password|secret|signature|credential|authorization", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(
+    r"state|token|password|secret|signature|credential|authorization|(?:^|_)sig$", re.IGNORECASE
+)
 # A word after "basic" is prose, not a credential.
 _SECRET_TEXT = re.compile(
     r"(?P<kept>\b(?:bearer|basic)\s+(?-i:(?![a-z]+\b))|\b_state=|\b(?:access_|refresh_)?token[\"']?\s*[=:]\s*[\"']?"
-    r"|\bpassword[\"']?\s*[=:]\s*[\"']?)[A-Za-z0-9._~+/=%-]{4,}"
+    r"|\bpassword[\"']?\s*[=:]\s*[\"']?|\b(?:temp_url_)?sig(?:nature)?=)[A-Za-z0-9._~+/=%-]{4,}"
     r"|(?P<user>://[^/\s:@]*:)[^/\s@]+(?=@)",
     re.IGNORECASE,
 )
@@ -39,5 +41,5 @@ def _redact_parameter(parameter: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """Return a text with what looks like a credential replaced: ``Bearer ...``, ``_state=...``, ``user:secret@``."""
+    """Return a text with what looks like a credential replaced: ``Bearer ...``, ``_state=...``, ``Signature=...``."""
     return _SECRET_TEXT.sub(lambda found: (found["kept"] or found["user"]) + REDACTED, text)

@@ -15,6 +15,8 @@ from matou.registry.observe.redaction import redact_query, redact_text
         ("x=1&access_token=a&Password=b", "x=1&access_token=REDACTED&Password=REDACTED"),
         ("_state", "_state"),
         ("X-Amz-Signature=0a1b&X-Amz-Credential=k", "X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED"),
+        ("sv=2024-11-04&sig=a%2Fb%3D", "sv=2024-11-04&sig=REDACTED"),
+        ("temp_url_sig=0a1b&temp_url_expires=1", "temp_url_sig=REDACTED&temp_url_expires=1"),
     ],
 )
 def test_query(query: str, expected: str) -> None:
@@ -29,6 +31,9 @@ def test_query(query: str, expected: str) -> None:
         ("GET /v2/a/blobs/uploads/1?_state=abcdef&n=1", "GET /v2/a/blobs/uploads/1?_state=REDACTED&n=1"),
         ('{"token": "glpat-0123", "n": 1}', '{"token": "REDACTED", "n": 1}'),
         ("password=hunter22 for alice", "password=REDACTED for alice"),
+        ("https://b/k?X-Amz-Signature=0a1b2c&x=1", "https://b/k?X-Amz-Signature=REDACTED&x=1"),
+        ("https://b/k?sp=r&sig=a%2Fb%3D for reading", "https://b/k?sp=r&sig=REDACTED for reading"),
+        ("https://b/k?temp_url_sig=0a1b2c&x=1", "https://b/k?temp_url_sig=REDACTED&x=1"),
         ("http://user:hunter2@proxy.example:3128/x", "http://user:REDACTED@proxy.example:3128/x"),
     ],
 )

@@ -1,0 +1,155 @@
+"""Pulls of blobs that object storage serves itself."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from matou.registry.auth.base import Identity
+from matou.registry.blobs import layout
+from matou.registry.content.digest import Digest
+from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.drivers.object_driver import ObjectDriver
+from matou.registry.errors import RegistryError
+from matou.registry.http.blobs import Blobs
+from matou.registry.http.context import Context
+from matou.registry.http.message import FileResponse, Request, Response, StreamResponse
+from tests.drivers.memory_store import MemoryStore
+from tests.unit.config.reading import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matou.registry.drivers.base import Driver
+    from matou.registry.http.message import AnyResponse
+
+NAME = "a/b"
+CONTENT = secrets.token_bytes(10)
+DIGEST = Digest.of(CONTENT)
+EMPTY = Digest.of(b"")
+PATH = layout.blob_data(DIGEST)
+HEADERS = {"docker-content-digest": DIGEST, "etag": f'"{DIGEST}"', "cache-control": "max-age=31536000"}
+SIGNED = "memory:{path}?method={method}&seconds={seconds}"
+
+
+class Pull:
+    """The handler over a storage that has one blob, and what the index says of it."""
+
+    def __init__(self, driver: Driver, redirect: str = "{}") -> None:
+        self.driver = driver
+        self.sizes = {DIGEST: len(CONTENT), EMPTY: 0}
+        reader: Any = SimpleNamespace(blob_size=lambda _, digest: self.sizes.get(digest))
+        nothing: Any = None
+        self._handler = Blobs(
+            Context(
+                configuration=parse(f"version: 0.1\nstorage:\n  inmemory:\n  redirect: {redirect}\n"),
+                driver=driver,
+                reader=reader,
+                writer=nothing,
+                projector=nothing,
+                uploads=nothing,
+                states=nothing,
+                urls=nothing,
+                authenticator=nothing,
+            )
+        )
+
+    def __call__(self, method: str = "GET", digest: str = DIGEST, **headers: str) -> AnyResponse:
+        async def answered() -> AnyResponse:
+            await self.driver.put(PATH, CONTENT)
+            await self.driver.put(layout.blob_data(EMPTY), b"")
+            return await self.ask(method, digest, **headers)
+
+        return asyncio.run(answered())
+
+    async def ask(self, method: str = "GET", digest: str = DIGEST, **headers: str) -> AnyResponse:
+        source: Any = {name.replace("_", "-"): value for name, value in headers.items()}
+        body: Any = None
+        request = Request(method, "/", "", source, "http", body, "id-1")
+        return await self._handler.get(request, NAME, digest, Identity(""))
+
+
+class Unsigned(MemoryStore):
+    """A store that cannot sign for the methods of a list."""
+
+    methods: tuple[str, ...] = ("GET", "HEAD")
+
+    async def url(self, key: str, method: str, seconds: float) -> str | None:  # type: ignore[override]  # sometimes
+        return None if method in self.methods else await super().url(key, method, seconds)
+
+
+@pytest.fixture
+def driver() -> ObjectDriver:
+    return ObjectDriver(MemoryStore())
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=2-3"}, {"range": "bytes=100-"}, {"if_none_match": '"x"'}])
+def test_object_storage_serves_the_blob_itself(method: str, headers: dict[str, str], driver: ObjectDriver) -> None:
+    answer = Pull(driver)(method, **headers)
+    assert isinstance(answer, Response)
+    assert (answer.status, answer.body) == (307, b"")
+    assert dict(answer.headers) == {
+        "docker-content-digest": DIGEST,
+        "location": SIGNED.format(path=PATH, method=method, seconds=1200),
+        "cache-control": "no-store",
+    }
+
+
+@pytest.mark.parametrize(
+    ("redirect", "seconds"),
+    [("{expirydelay: 90s}", 90), ("{expirydelay: 0}", 1200), ("{expirydelay: 2000h}", 168 * 3600)],
+)
+def test_how_long_the_url_is_good(redirect: str, seconds: int, driver: ObjectDriver) -> None:
+    answer = Pull(driver, redirect)()
+    assert dict(answer.headers)["location"] == SIGNED.format(path=PATH, method="GET", seconds=seconds)
+
+
+def test_what_the_client_has_already_needs_no_storage(driver: ObjectDriver) -> None:
+    answer = Pull(driver)(if_none_match=f'"{DIGEST}"')
+    assert (answer.status, dict(answer.headers)) == (304, HEADERS)
+
+
+def test_an_empty_blob_is_answered_at_once(driver: ObjectDriver) -> None:
+    answer = Pull(driver)(digest=EMPTY)
+    assert isinstance(answer, Response)
+    assert (answer.status, dict(answer.headers)["content-length"]) == (200, "0")
+
+
+@pytest.mark.parametrize("redirect", ["{disable: true}", "{disable: true, expirydelay: 1m}"])
+def test_redirects_can_be_switched_off(redirect: str, driver: ObjectDriver) -> None:
+    pull = Pull(driver, redirect)
+    head = pull("HEAD")
+    assert isinstance(head, Response)
+    assert (head.status, dict(head.headers)["content-length"]) == (200, "10")
+    part = pull(range="bytes=2-3")
+    assert isinstance(part, StreamResponse)
+    assert (part.status, dict(part.headers)["content-range"]) == (206, "bytes 2-3/10")
+    assert asyncio.run(collected(part)) == CONTENT[2:4]
+
+
+@pytest.mark.parametrize("methods", [("GET", "HEAD"), ("HEAD",)])
+def test_where_the_storage_signs_nothing_we_answer(methods: tuple[str, ...]) -> None:
+    store = Unsigned()
+    store.methods = methods
+    pull = Pull(ObjectDriver(store))
+    assert pull("HEAD").status == 200
+    assert pull("GET").status == (200 if "GET" in methods else 307)
+
+
+def test_a_local_file_is_never_a_redirect(tmp_path: Path) -> None:
+    assert isinstance(Pull(FilesystemDriver(tmp_path))(), FileResponse)
+
+
+def test_nobody_is_sent_to_what_storage_lacks(driver: ObjectDriver, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(RegistryError, match="BLOB_UNKNOWN"):
+        asyncio.run(Pull(driver).ask())
+    assert f"request id-1: storage lacks blob {DIGEST}" in caplog.text
+
+
+async def collected(answer: StreamResponse) -> bytes:
+    return b"".join([piece async for piece in answer.chunks])
