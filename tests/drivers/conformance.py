@@ -115,7 +115,7 @@ class DriverConformance:
             await driver.put("dd", b"stays")
             await driver.delete("d")
             await driver.delete("d")
-            assert await driver.list("d") == []
+            assert [path async for path, _ in driver.walk("d")] == []
             with pytest.raises(NotFound):
                 await driver.get("d/x")
             assert await driver.get("dd") == b"stays"

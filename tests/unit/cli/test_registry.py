@@ -79,7 +79,7 @@ def test_config_check_names_unknown_keys_and_fails_when_strict(tmp_path: Path) -
 
 
 def test_config_check_of_a_bad_configuration(tmp_path: Path) -> None:
-    path = written(tmp_path, storage={"s3": {"bucket": "b", "region": "r"}})
+    path = written(tmp_path, storage={"s3": {"bucket": "b"}})
     done = matou("registry", "config-check", path)
     assert (done.status, done.out) == (1, "")
     assert all(line.startswith("error: ") for line in done.err.splitlines())

@@ -94,7 +94,7 @@ def status(path: str) -> Any:
         ("storage.filesystem.rootdirectory", Effective),
         ("http.addr", Effective),
         ("gc.blobs.interval", NoEffect),
-        ("storage.s3", Refused),
+        ("proxy.remoteurl", Refused),
     ],
 )
 def test_statuses(path: str, kind: type) -> None:

@@ -73,7 +73,6 @@ def test_what_is_not_there_is_refused_by_name() -> None:
     assert [line.split(" (")[0] for line in found] == [
         f"config.yml:{line}: {key} is not supported by this version of Matou"
         for line, key in [
-            (3, "storage.s3"),
             (7, "storage.cache.blobdescriptor"),
             (9, "middleware.storage"),
             (12, "redis"),

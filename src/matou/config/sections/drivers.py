@@ -47,7 +47,11 @@ class InMemoryParameters(Settings):
 
 @dataclass(frozen=True, slots=True)
 class S3Parameters(Settings):
-    """``storage.s3`` and GitLab's ``storage.s3_v2``."""
+    """``storage.s3`` and GitLab's ``storage.s3_v2``.
+
+    Attributes:
+        has_path_style: whether the bucket is in the path of URLs, not in the host name.
+    """
 
     accesskey: str = setting(Text(), "", "key id; unless given the environment's or the machine's role", secret=True)
     secretkey: str = setting(Text(), "", "secret of the key", secret=True)
@@ -82,6 +86,18 @@ class S3Parameters(Settings):
     maxretries: int = setting(Integer(0), 10, "of a request (GitLab)")
     checksum_disabled: bool = setting(Boolean(), default=False, doc="no checksums of parts (GitLab)")
     checksum_algorithm: str = setting(Text(), "", "of parts (GitLab)")
+    has_path_style: bool = False
+
+    def verify(self, node: MappingNode, place: Place) -> S3Parameters:  # noqa: ARG002 -- nothing can be wrong
+        """Settle where the bucket's name goes, as Distribution and GitLab's fork do.
+
+        Unless told otherwise it is in the host name at Amazon, and in the path at other services.
+        """
+        style = bool(self.regionendpoint)
+        for key, means_path in (("virtualhostedstyle", False), ("forcepathstyle", True), ("pathstyle", True)):
+            if key in node.entries:
+                style = getattr(self, key) == means_path
+        return dataclasses.replace(self, has_path_style=style)
 
     @property
     def identity(self) -> tuple[str, ...]:

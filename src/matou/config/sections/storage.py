@@ -159,12 +159,8 @@ class Storage(Settings):
     driver: str = ""
     filesystem: FilesystemParameters = section(FilesystemParameters, "driver: a directory")
     inmemory: InMemoryParameters = section(InMemoryParameters, "driver: gone when the registry stops; for tests")
-    s3: S3Parameters | None = optional(
-        S3Parameters, "driver: Amazon S3 and what is compatible", status=_no_driver("object storage: S3")
-    )
-    s3_v2: S3Parameters | None = optional(
-        S3Parameters, "driver: GitLab's second for S3", status=_no_driver("object storage: S3")
-    )
+    s3: S3Parameters | None = optional(S3Parameters, "driver: Amazon S3 and what is compatible")
+    s3_v2: S3Parameters | None = optional(S3Parameters, "driver: another name of `s3` (GitLab)")
     gcs: GcsParameters | None = optional(
         GcsParameters, "driver: Google Cloud Storage", status=_no_driver("object storage: Google Cloud Storage")
     )
@@ -191,6 +187,11 @@ class Storage(Settings):
         """What tells the storage from others: driver, bucket or directory, and further places; nothing secret."""
         parameters = getattr(self, self.driver)
         return self.driver.removesuffix("_v2"), *getattr(parameters, "identity", ())
+
+    @property
+    def s3_parameters(self) -> S3Parameters | None:
+        """Those of S3, under either name; None when another driver is configured."""
+        return {"s3": self.s3, "s3_v2": self.s3_v2}.get(self.driver)
 
     def verify(self, node: Mapping, place: Place) -> Storage:
         """Find the driver."""

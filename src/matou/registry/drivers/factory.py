@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
+from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.requests import UnobservedRequests
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Surroundings:
 ALONE = Surroundings()
 
 
-def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE) -> Driver:  # noqa: ARG001 -- taken by the drivers of object storage
+def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE) -> Driver:
     """Return the driver that the configuration names; ``load_configuration`` has refused those that do not exist.
 
     Raises:
@@ -44,4 +45,8 @@ def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE
     storage = configuration.storage
     if storage.driver == "filesystem":
         return FilesystemDriver(Path(storage.filesystem.rootdirectory), storage.filesystem.maxthreads)
+    if storage.s3_parameters is not None:
+        from matou.registry.drivers.s3.store import S3Store  # noqa: PLC0415 -- loads the vendor's library
+
+        return ObjectDriver(S3Store(storage.s3_parameters, surroundings))
     return InMemoryDriver()
