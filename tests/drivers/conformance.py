@@ -35,6 +35,10 @@ async def read(driver: Driver, path: str, start: int, length: int) -> bytes:
     return b"".join([piece async for piece in driver.read(path, start, length)])
 
 
+async def read_upload(driver: Driver, path: str, size: int) -> bytes:
+    return b"".join([piece async for piece in driver.upload_read(path, size)])
+
+
 class DriverConformance:
     """What every driver does."""
 
@@ -86,9 +90,10 @@ class DriverConformance:
             lambda driver: driver.upload_open("no/such", 0),
             lambda driver: driver.upload_open("no/such", 7),
             lambda driver: driver.upload_size("no/such"),
+            lambda driver: read_upload(driver, "no/such", 0),
             lambda driver: driver.upload_commit("no/such", 0, "there"),
         ],
-        ids=["get", "stat", "read", "upload_open", "upload_open_later", "upload_size", "upload_commit"],
+        ids=["get", "stat", "read", "upload_open", "upload_open_later", "upload_size", "upload_read", "upload_commit"],
     )
     def test_nothing_there(self, opening: Opening, operation: Callable[[Driver], Awaitable[object]]) -> None:
         async def scenario(driver: Driver) -> None:
@@ -133,6 +138,26 @@ class DriverConformance:
             assert await driver.upload_size("u/1") == 5
             await driver.upload_commit("u/1", 5, "blob/data")
             assert await driver.get("blob/data") == b"abcde"
+
+        run(opening, scenario)
+
+    def test_an_upload_is_read_before_it_is_finished(self, opening: Opening) -> None:
+        async def scenario(driver: Driver) -> None:
+            content = bytes(range(256)) * 9000
+            await driver.upload_begin("u/1")
+            assert await read_upload(driver, "u/1", 0) == b""
+            for offset, chunks in ((0, [content[:5]]), (5, [content[5:]])):
+                writer = await driver.upload_open("u/1", offset)
+                await writer.write(chunks)
+                await writer.close()
+            with pytest.raises(Conflict):
+                await read_upload(driver, "u/1", 5)
+            assert await read_upload(driver, "u/1", len(content)) == content
+            writer = await driver.upload_open("u/1", len(content))
+            await writer.write([b"more"])
+            await writer.close()
+            await driver.upload_commit("u/1", len(content) + 4, "blob")
+            assert await driver.get("blob") == content + b"more"
 
         run(opening, scenario)
 

@@ -233,7 +233,8 @@ class Uploads:
 
     async def _digest(self, state: UploadState, algorithm: str) -> str:
         if algorithm == state.algorithm:
-            if state.digest and state.boot == self._boot:
+            # What object storage has acknowledged, it has: no matter on which machine, and after which crash.
+            if state.digest and (state.boot == self._boot or self._driver.shared):
                 return state.digest
             running = self._take_hasher(state)
             if running is not None:
@@ -243,10 +244,12 @@ class Uploads:
         if state.offset:
             data = layout.upload(state.repository, state.uuid)
             try:
-                async for piece in self._driver.read(data, 0, state.offset):
+                async for piece in self._driver.upload_read(data, state.offset):
                     await self._update(rehash, (piece,))
             except NotFound:
                 raise _unknown(state.uuid) from None
+            except Conflict as conflict:
+                raise await self._out_of_order(state, conflict) from None
         return rehash.hexdigest()
 
     def _take_hasher(self, state: UploadState) -> Hasher | None:

@@ -204,6 +204,15 @@ class Driver(Protocol):
         """
         ...
 
+    def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
+        """Yield all ``size`` bytes of an upload, in pieces of at most 1 MiB.
+
+        Raises:
+            NotFound: there is no such upload.
+            Conflict: its size is not ``size``.
+        """
+        ...
+
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Make an upload durable and move it to its destination, replacing what is there (which is equal).
 

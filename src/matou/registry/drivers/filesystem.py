@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from matou.registry.drivers import file_operations
-from matou.registry.drivers.base import NotFound, Stat, StorageError
+from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 from matou.registry.threads import in_thread
 
 if TYPE_CHECKING:
@@ -171,6 +171,14 @@ class FilesystemDriver:
     async def upload_size(self, path: str) -> int:
         """See ``Driver.upload_size``."""
         return file_operations.translated(file_operations.upload_size, self._absolute(path))
+
+    async def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
+        """See ``Driver.upload_read``."""
+        actual = await self.upload_size(path)
+        if actual != size:
+            raise Conflict(f"the upload has {actual} bytes, not {size}")
+        async for piece in self.read(path, 0, size):
+            yield piece
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""

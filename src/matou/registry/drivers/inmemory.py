@@ -111,6 +111,14 @@ class InMemoryDriver:
         """See ``Driver.upload_size``."""
         return len(self._file(path).content)
 
+    async def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
+        """See ``Driver.upload_read``."""
+        actual = await self.upload_size(path)
+        if actual != size:
+            raise Conflict(f"the upload has {actual} bytes, not {size}")
+        async for piece in self.read(path, 0, size):
+            yield piece
+
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""
         file = self._file(path)

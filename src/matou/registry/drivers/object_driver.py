@@ -3,10 +3,10 @@
 Concurrency: everything runs on the event loop; a store may use threads. Nothing is locked between processes:
 
 - Content is replaced as a whole by the service.
-- An upload is a prefix with ``startedat`` (Distribution's name, with the time) and one object for each segment,
-  ``data.<offset>-<writer>``. Writers never touch each other's segments. If two have written at the same offset, or into
-  each other, the upload is lost: what it holds is not known, and the client begins anew. Segments behind a gap were
-  left by a writer that failed, and are deleted.
+- An upload is a prefix with ``startedat`` (Distribution's name, with the time) and one segment after another,
+  ``data.<offset>-<writer>``: objects, unless the vendor has other ``UploadSegments``. Writers never touch each other's
+  segments. If two have written at the same offset, or into each other, the upload is lost: what it holds is not known,
+  and the client begins anew. Segments behind a gap were left by a writer that failed, and are deleted.
 - A segment is in memory until it is stored, so that its request can be repeated.
 """
 
@@ -17,26 +17,26 @@ import contextlib
 import re
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 from matou.registry.drivers.object_store import Segment
 from matou.registry.drivers.segment_buffer import SegmentBuffer
+from matou.registry.drivers.upload_segments import STARTED_AT, SegmentObjects, delete_objects, keys_below
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from matou.registry.drivers.base import ContentWriter, Driver
     from matou.registry.drivers.object_store import ObjectStore, StoredObject
+    from matou.registry.drivers.upload_segments import UploadSegments
 
 READ_PIECE = 1 << 20
-DELETED_AT_ONCE = 1000  # keys
 KNOWN_UPLOADS = 4096  # whose size is remembered
 STAGING = "matou/staging"  # what is written here is not part of the tree yet
 SETTLING_PAUSE = 0.5  # seconds between two looks at a listing that may lag behind
-STARTED_AT = "startedat"
 SEGMENT = re.compile(r"data\.([0-9]{16})-[0-9a-f]{16}")
 
 
@@ -59,13 +59,15 @@ class ObjectDriver:
 
     Args:
         store: of the vendor.
+        segments: where the segments of uploads are, if they are not objects of the store.
     """
 
     shared = True
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, segments: UploadSegments | None = None) -> None:
         self.name = store.name
         self.store = store
+        self.segments = segments or SegmentObjects(store)
         self._sizes: OrderedDict[str, int] = OrderedDict()  # of uploads, when this process changed them last
         self._open: set[str] = set()
 
@@ -132,15 +134,8 @@ class ObjectDriver:
     async def delete(self, path: str) -> None:
         """See ``Driver.delete``."""
         self._sizes.pop(path, None)
-        keys = [path]
-        for prefix in dict.fromkeys((f"{path}/", self.store.segment_prefix(path))):
-            async for page in self.store.list(prefix, directories=False):
-                keys += [item.key for item in page.objects]
-        await self._delete_objects(keys)
-
-    async def _delete_objects(self, keys: Sequence[str]) -> None:
-        for first in range(0, len(keys), DELETED_AT_ONCE):
-            await self.store.delete(keys[first : first + DELETED_AT_ONCE])
+        await delete_objects(self.store, [path, *await keys_below(self.store, f"{path}/")])
+        await self.segments.discard(path)
 
     async def upload_begin(self, path: str) -> None:
         """See ``Driver.upload_begin``."""
@@ -159,7 +154,8 @@ class ObjectDriver:
                 found = await self._content(path, offset)
                 if found.size != offset:
                     raise Conflict(f"the upload has {found.size} bytes, not {offset}")
-                await self._delete_objects(found.orphans)
+                if found.orphans:
+                    await self.segments.drop(path, found.segments, found.orphans)
         except BaseException:
             self._open.discard(path)
             raise
@@ -168,6 +164,18 @@ class ObjectDriver:
     async def upload_size(self, path: str) -> int:
         """See ``Driver.upload_size``."""
         return (await self._content(path)).size
+
+    async def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
+        """See ``Driver.upload_read``."""
+        found = await self._content(path, size)
+        if found.size != size:
+            raise Conflict(f"the upload has {found.size} bytes, not {size}")
+        async for piece in self.segments.read(path, found.segments):
+            for first in range(0, len(piece), READ_PIECE):
+                yield piece[first : first + READ_PIECE]
+            size -= len(piece)
+        if size:
+            raise StorageError(f"the upload {path} ends {size} bytes early")
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """See ``Driver.upload_commit``."""
@@ -181,8 +189,7 @@ class ObjectDriver:
         else:
             await self.store.put(destination, [])
         self._sizes.pop(path, None)
-        used = [] if self.store.keeps_segments else [segment.key for segment in found.segments]
-        await self._delete_objects([f"{path}/{STARTED_AT}", *used, *found.orphans])
+        await self.segments.finish(path, found.segments, found.orphans)
 
     async def _content(self, path: str, expected: int | None = None) -> UploadContent:
         """Find out what an upload has.
@@ -196,7 +203,7 @@ class ObjectDriver:
         """
         deadline = time.monotonic() + self.store.segments.settling
         while True:
-            begun, segments = await self._listed(path)
+            begun, segments = await self.segments.find(path)
             found = _chain(path, segments)
             if begun and (expected is None or found.size == expected):
                 return found
@@ -207,41 +214,30 @@ class ObjectDriver:
             raise NotFound(f"there is no upload {path}")
         return found
 
-    async def _listed(self, path: str) -> tuple[bool, Iterable[StoredObject]]:
-        begun = False
-        segments: deque[StoredObject] = deque()
-        home = f"{path}/"
-        elsewhere = self.store.segment_prefix(path)
-        for prefix in dict.fromkeys((home, elsewhere)):
-            async for page in self.store.list(prefix, directories=False):
-                for item in page.objects:
-                    if item.key == f"{home}{STARTED_AT}":
-                        begun = True
-                    elif prefix == elsewhere:
-                        segments.append(item)
-        return begun, segments
-
     def _remember(self, path: str, size: int) -> None:
         self._sizes[path] = size
         self._sizes.move_to_end(path)
         if len(self._sizes) > KNOWN_UPLOADS:
             self._sizes.popitem(last=False)
 
-    async def closed(self, path: str, size: int | None, orphans: Iterable[str] = ()) -> None:
+    async def closed(self, path: str, size: int | None) -> None:
         """Release an upload for ``SegmentWriter``.
 
         Args:
             path: of the upload.
-            size: bytes that it has; None when a segment failed.
-            orphans: keys of segments that were stored behind one that failed.
+            size: bytes that it has; None when a segment failed, behind which others may have been stored.
         """
-        self._open.discard(path)
-        if size is not None:
-            self._remember(path, size)
-            return
-        self._sizes.pop(path, None)
-        with contextlib.suppress(StorageError):  # whoever opens the upload next deletes them
-            await self._delete_objects(list(orphans))
+        try:
+            if size is not None:
+                self._remember(path, size)
+                return
+            self._sizes.pop(path, None)
+            with contextlib.suppress(StorageError):  # whoever opens the upload next deletes them
+                found = await self._content(path)
+                if found.orphans:
+                    await self.segments.drop(path, found.segments, found.orphans)
+        finally:
+            self._open.discard(path)
 
     async def content_open(self, path: str) -> ContentWriter:
         """See ``Driver.content_open``."""
@@ -260,7 +256,7 @@ class ObjectDriver:
             for item in page.objects
             if item.modified < before
         ]
-        await self._delete_objects(stale)
+        await delete_objects(self.store, stale)
         return len(stale) + await self.store.sweep(age)
 
     async def close(self) -> None:
@@ -274,7 +270,8 @@ class SegmentWriter:
     def __init__(self, driver: ObjectDriver, path: str, offset: int) -> None:
         self._driver = driver
         self._path = path
-        self._buffer = SegmentBuffer(driver.store, driver.store.segment_prefix(path), offset)
+        store = driver.store
+        self._buffer = SegmentBuffer(store.segments, driver.segments.put, store.segment_prefix(path), offset)
         self._is_open = True
 
     async def write(self, chunks: Sequence[bytes]) -> None:
@@ -291,12 +288,7 @@ class SegmentWriter:
             await self._buffer.finish()
             size = self._buffer.size
         finally:
-            await self._driver.closed(self._path, size, self._behind_the_gap())
-
-    def _behind_the_gap(self) -> list[str]:
-        keys = [segment.key for segment in self._buffer.segments]
-        missing = [index for index, key in enumerate(keys) if key not in self._buffer.stored]
-        return [key for key in keys[missing[0] :] if key in self._buffer.stored] if missing else []
+            await self._driver.closed(self._path, size)
 
 
 class StagedContent:
@@ -305,9 +297,9 @@ class StagedContent:
     def __init__(self, driver: ObjectDriver, path: str) -> None:
         self._driver = driver
         self._path = path
-        self._buffer = SegmentBuffer(
-            driver.store, driver.store.segment_prefix(f"{STAGING}/{secrets.token_hex(16)}"), offset=0
-        )
+        store = driver.store
+        prefix = store.segment_prefix(f"{STAGING}/{secrets.token_hex(16)}")
+        self._buffer = SegmentBuffer(store.segments, store.put, prefix, offset=0)
 
     async def write(self, chunks: Sequence[bytes]) -> None:
         """See ``ContentWriter.write``."""

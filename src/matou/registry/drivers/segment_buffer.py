@@ -13,22 +13,26 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.object_store import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from matou.registry.drivers.object_store import ObjectStore
+    from matou.registry.drivers.object_store import SegmentRules
 
 
 class SegmentBuffer:
     """Cuts a stream into segments and stores them, a few at a time.
 
     Args:
-        store: gets them.
+        rules: how the stream is cut.
+        put: stores a segment under a key.
         prefix: of their keys.
         offset: of the first byte in the whole.
     """
 
-    def __init__(self, store: ObjectStore, prefix: str, offset: int) -> None:
-        self._store = store
+    def __init__(
+        self, rules: SegmentRules, put: Callable[[str, Sequence[bytes]], Awaitable[None]], prefix: str, offset: int
+    ) -> None:
+        self._rules = rules
+        self._store = put
         self._prefix = prefix
         self._writer = secrets.token_hex(8)
         self._chunks: list[bytes] = []
@@ -53,7 +57,7 @@ class SegmentBuffer:
         for chunk in chunks:
             self._chunks.append(chunk)
             self._buffered += len(chunk)
-            if self._buffered >= self._store.segments.size_at(self._offset):
+            if self._buffered >= self._rules.size_at(self._offset):
                 await self._store_segment()
 
     def take(self) -> list[bytes]:
@@ -62,14 +66,14 @@ class SegmentBuffer:
         return chunks
 
     async def _store_segment(self) -> None:
-        await self._settle(self._store.segments.in_flight - 1)
+        await self._settle(self._rules.in_flight - 1)
         key = f"{self._prefix}data.{self._offset:016d}-{self._writer}"
         self.segments.append(Segment(key, self._buffered))
         self._offset += self._buffered
         self._storing.append(asyncio.create_task(self._put(key, self.take())))
 
     async def _put(self, key: str, chunks: list[bytes]) -> None:
-        await self._store.put(key, chunks)
+        await self._store(key, chunks)
         self.stored.add(key)
 
     async def _settle(self, most: int) -> None:

@@ -49,12 +49,7 @@ class MeasuredDriver:
 
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Count ``Reader``: until the first bytes are there."""
-        pieces = self._driver.read(path, start, length)
-        try:
-            yield await self._timed("Reader", anext(pieces))
-        except StopAsyncIteration:
-            return
-        async for piece in pieces:
+        async for piece in self._first_timed("Reader", self._driver.read(path, start, length)):
             yield piece
 
     def local_path(self, path: str) -> str | None:
@@ -71,12 +66,7 @@ class MeasuredDriver:
 
     async def walk(self, path: str) -> AsyncIterator[tuple[str, Stat]]:
         """Count ``Walk``: until the first content is there."""
-        found = self._driver.walk(path)
-        try:
-            yield await self._timed("Walk", anext(found))
-        except StopAsyncIteration:
-            return
-        async for item in found:
+        async for item in self._first_timed("Walk", self._driver.walk(path)):
             yield item
 
     async def delete(self, path: str) -> None:
@@ -94,6 +84,11 @@ class MeasuredDriver:
     async def upload_size(self, path: str) -> int:
         """Count ``Size``."""
         return await self._timed("Size", self._driver.upload_size(path))
+
+    async def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
+        """Count ``Reader``: until the first bytes are there."""
+        async for piece in self._first_timed("Reader", self._driver.upload_read(path, size)):
+            yield piece
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Count ``Move``."""
@@ -114,6 +109,14 @@ class MeasuredDriver:
     async def close(self) -> None:
         """Close the driver."""
         await self._driver.close()
+
+    async def _first_timed(self, action: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        try:
+            yield await self._timed(action, anext(items))
+        except StopAsyncIteration:
+            return
+        async for item in items:
+            yield item
 
     async def _timed(self, action: str, work: Awaitable[T]) -> T:
         started = time.perf_counter()

@@ -13,7 +13,9 @@ from matou.registry.blobs.uploads import BATCH, HASHERS, Uploads
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import NotFound
 from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.errors import RegistryError
+from tests.drivers.memory_store import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -71,6 +73,24 @@ def test_hash_of_a_state_that_is_not_this_one_is_not_used(tmp_path: Path) -> Non
         assert await stored(driver, Digest.of(CONTENT)) == CONTENT
 
     run(tmp_path, scenario)
+
+
+def test_uploads_in_object_storage_are_finished_on_another_machine() -> None:
+    """What it has acknowledged it has; only where the digest is not known it is read again."""
+
+    async def scenario() -> None:
+        store = MemoryStore(1000)
+        with ThreadPoolExecutor(1) as executor:
+            one, other = Uploads(ObjectDriver(store), executor), Uploads(ObjectDriver(store), executor)
+            for known in (True, False):
+                state = await one.append(await one.begin("a/b", "me"), body(CONTENT), None)
+                elsewhere = replace(state, boot="another boot", digest=state.digest if known else "")
+                store.requests.clear()
+                await other.finish(elsewhere, Digest.of(CONTENT), is_stored=False)
+                assert any(request.startswith("read ") for request in store.requests) is not known
+                assert await ObjectDriver(store).get(layout.blob_data(Digest.of(CONTENT))) == CONTENT
+
+    asyncio.run(scenario())
 
 
 def test_wrong_digest_cancels(tmp_path: Path) -> None:
