@@ -21,11 +21,13 @@ class MemoryStore:
         size: bytes of a segment.
         keeps_segments: whether assembled objects refer to their segments, as in Swift.
         settling: seconds that listings may lag.
+        page: keys of a page of a listing.
     """
 
     name = "memory"
 
-    def __init__(self, size: int = 4, *, keeps_segments: bool = False, settling: float = 0.0) -> None:
+    def __init__(self, size: int = 4, *, keeps_segments: bool = False, settling: float = 0.0, page: int = PAGE) -> None:
+        self.page = page
         self.segments = SegmentRules(size, settling=settling)
         self.keeps_segments = keeps_segments
         self.objects: dict[str, tuple[bytes, float]] = {}
@@ -72,8 +74,8 @@ class MemoryStore:
         # Segments that stay lie outside the root directory.
         there = [key for key in self.objects if key.startswith("segments/") == prefix.startswith("segments/")]
         keys = [key for key in there if key.startswith(prefix) and key not in self.hidden]
-        for first in range(0, len(keys), PAGE):
-            page = keys[first : first + PAGE]
+        for first in range(0, len(keys), self.page):
+            page = keys[first : first + self.page]
             deep = [key for key in page if "/" in key[len(prefix) :]] if directories else []
             yield Listing(
                 [StoredObject(key, len(self._content(key)), self.objects[key][1]) for key in page if key not in deep],

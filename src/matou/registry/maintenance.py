@@ -11,12 +11,9 @@ import contextlib
 import logging
 import math
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from matou.registry.blobs import layout
-from matou.registry.blobs.tree import repositories
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.base import StorageError
 from matou.registry.files import FileLock
 from matou.registry.index import changes
 from matou.registry.index.writer import IndexFailed, IndexFull
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.base import Driver
     from matou.registry.files import RegistryFiles
     from matou.registry.index.writer import Writer
+    from matou.registry.purging import UploadPurging
 
 log = logging.getLogger("matou.registry")
 
@@ -48,7 +46,6 @@ PURGE_INTERVAL = 60.0  # seconds between two looks whether purging is due
 FIRST = 20.0  # seconds from the start to the first run of everything, at most
 JOURNAL_AGE = 7 * 86400.0  # seconds
 TRIM_BATCH = 10_000  # entries a transaction
-EMPTY_UPLOAD_AGE = 3600.0  # seconds after which an upload that has no data is taken for abandoned
 
 
 class Maintenance:
@@ -129,72 +126,9 @@ class Maintenance:
                 self._files.purged.touch()
 
 
-class UploadPurging:
-    """``storage.maintenance.uploadpurging``: deletes uploads that nobody went on with.
-
-    Args:
-        driver: the storage.
-        age: seconds after which an upload that nothing was added to is deleted; one that Distribution left, since its
-            start.
-        interval: seconds between runs.
-        dryrun: only log what would be deleted.
-    """
-
-    def __init__(self, driver: Driver, *, age: float, interval: float, dryrun: bool) -> None:
-        self._driver = driver
-        self._age = age
-        self.interval = interval
-        self._dryrun = dryrun
-
-    async def run(self) -> int:
-        """Purge once and return how many uploads were (or, with dryrun, would have been) deleted."""
-        purged = 0
-        async for repository in repositories(self._driver):
-            for upload in await self._driver.list(layout.uploads(repository)):
-                if await self._is_abandoned(repository, upload):
-                    purged += 1
-                    log.info("%s upload %s of %s", "would purge" if self._dryrun else "purging", upload, repository)
-                    if not self._dryrun:
-                        await self._driver.delete(layout.upload(repository, upload))
-        if purged:
-            log.info("upload purging: %d uploads %s", purged, "would be deleted" if self._dryrun else "deleted")
-        return purged
-
-    async def _is_abandoned(self, repository: str, upload: str) -> bool:
-        try:
-            found = await self._driver.stat(layout.upload(repository, upload))
-        except NotFound:
-            return False  # finished or cancelled a moment ago
-        since = found.modified
-        if found.is_directory:
-            since = await self._distribution_start(repository, upload) or since
-        age = time.time() - since
-        return age > self._age or (not found.is_directory and not found.size and age > EMPTY_UPLOAD_AGE)
-
-    async def _distribution_start(self, repository: str, upload: str) -> float | None:
-        try:
-            return _timestamp(await self._driver.get(layout.upload_started_at(repository, upload)))
-        except NotFound:
-            return None
-
-
 def _age(path: Path) -> float:
     """Return the seconds since a file was modified; infinity when there is none."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return math.inf
-
-
-def _timestamp(content: bytes) -> float | None:
-    """Return an RFC 3339 time in seconds, None for anything else. Go writes fractions of up to nine digits."""
-    text = content.decode("ascii", errors="replace").strip().replace("Z", "+00:00")
-    head, dot, rest = text.partition(".")
-    if dot:
-        digits = len(rest) - len(rest.lstrip("0123456789"))
-        text = head + rest[digits:]
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).timestamp()

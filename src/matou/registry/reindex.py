@@ -1,8 +1,8 @@
 """Rebuilds the index from the storage tree, which is the archive.
 
-Concurrency: the only process that uses the index meanwhile (an exclusive lock sees to it); reads storage with many
-requests at once. The new index takes the place of the old one when it is complete; until then, and when the run is cut
-off, the old one is as it was.
+Concurrency: the only process that uses the index meanwhile (an exclusive lock sees to it). Many repositories are read
+at once; what is found is recorded without waiting in between. The new index takes the place of the old one when it is
+complete; until then, and when the run is cut off, the old one is as it was.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from matou.registry.blobs import layout
-from matou.registry.blobs.tree import repositories
+from matou.registry.blobs.tree import directories
 from matou.registry.blobs.uploads import Uploads
-from matou.registry.content.digest import Digest
+from matou.registry.concurrency import Once, each, for_each, results
+from matou.registry.content.digest import DEFAULT_ALGORITHM, Digest
 from matou.registry.content.manifests import parse_manifest
 from matou.registry.content.names import is_repository_name, is_tag
 from matou.registry.drivers.base import NotFound
@@ -31,10 +33,10 @@ from matou.registry.index.replacement import replacement
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from matou.registry.drivers.base import Driver
+    from matou.registry.drivers.base import Driver, Stat
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -42,7 +44,9 @@ S = TypeVar("S")
 log = logging.getLogger("matou.registry")
 
 COMPLETE = "complete"  # name in ``meta`` that says that the index has all that storage has
-CONCURRENCY = 32  # requests to storage at once
+CONCURRENCY = 32  # requests to storage at once, and repositories that are read at once
+LINK = re.compile(r"/[^/]+/[^/]+/link")
+BATCH = 256  # links of a repository that wait for their turn
 
 
 class Absent(Enum):
@@ -81,10 +85,10 @@ class Reindexer:
         self._path = path
         self._progress = progress
         self._gate = asyncio.Semaphore(CONCURRENCY)
-        self._sizes: dict[Digest, int | None] = {}
-        self._known: dict[Digest, bool] = {}
+        self._sizes: Once[Digest, int | None] = Once(self._size)
+        self._manifests: Once[Digest, bool] = Once(self._add_manifest)
+        self._whole: Once[Digest, bool] = Once(self._is_what_it_says)
         self._claimed: dict[Digest, int] = {}
-        self._verified: dict[Digest, bool] = {}
         self._connection: sqlite3.Connection
         self.summary = Summary()
 
@@ -96,86 +100,120 @@ class Reindexer:
             sqlite3.Error: the new index cannot be written.
             OSError: as above.
         """
-        names = [name async for name in repositories(self._driver)]
+        # What has neither part has uploads that were never finished, and nothing else.
+        held = {layout.LAYERS, layout.MANIFESTS}
+        names = sorted([found.name async for found in directories(self._driver) if held.intersection(found.parts)])
+        if self._driver.shared and names:
+            await self._list_sizes()
         with replacement(self._path) as connection:
             self._connection = connection
-            for done, name in enumerate(names):
-                self._progress("repositories", done, len(names))
-                if not is_repository_name(name):
-                    self._skip(f"the directory {layout.repository(name)!r}: it has a name that no repository can have")
-                    continue
-                connection.execute("BEGIN")
+            connection.execute("BEGIN")
+            done = 0
+
+            async def index(name: str) -> None:
+                nonlocal done
                 await self._repository(name)
+                # What others have recorded so far is committed, too: the index counts when all of it is there.
                 connection.execute("COMMIT")
-            self._progress("repositories", len(names), len(names))
+                connection.execute("BEGIN")
+                done += 1
+                self._progress("repositories", done, len(names))
+
+            await for_each(each(names), index, CONCURRENCY)
             changes.put_meta(connection, COMPLETE, "1")
+            connection.execute("COMMIT")
         return self.summary
 
+    async def _list_sizes(self) -> None:
+        """Find out the sizes of all blobs by listing them: a thousand a request, where a HEAD tells one."""
+
+        async def read(directory: str) -> None:
+            async for path, found in self._driver.walk(directory):
+                digest = layout.digest_of_blob(path)
+                if digest is not None:
+                    self._sizes.known[digest] = _usable_size(digest, found)
+                    self._progress("blobs", len(self._sizes.known), None)
+
+        for algorithm in await self._driver.list(layout.BLOBS):
+            parts = await self._driver.list(f"{layout.BLOBS}/{algorithm}")
+            await for_each(each([f"{layout.BLOBS}/{algorithm}/{part}" for part in parts]), read, CONCURRENCY)
+
     async def _repository(self, name: str) -> None:
-        kinds = await self._driver.list(layout.repository(name))
-        if layout.LAYERS not in kinds and layout.MANIFESTS not in kinds:
-            return  # uploads that were never finished
+        if not is_repository_name(name):
+            self._skip(f"the directory {layout.repository(name)!r}: it has a name that no repository can have")
+            return
         self.summary.repositories += 1
         layers = await self._links(name, layout.layers(name))
         revisions = await self._links(name, layout.revisions(name))
+        are_good = await self._all(revisions, self._manifests.get)
+        held = {digest for digest, is_good in zip(revisions, are_good, strict=True) if is_good}
+        sizes = dict(zip(layers, await self._all(layers, self._usable_layer(name)), strict=True))
+        tags = await self._tags(name, held)
         now = changes.now_us()
         connection = self._connection
         connection.execute(queries.ADD_REPOSITORY, {"repository": name, "now": now})
-        repository_id = changes.repository_id_of(connection, name)
-        values = {"repository_id": repository_id, "now": now}
-        await self._read_manifests(revisions)
-        await self._read_sizes(layers)
-        for digest in layers:
-            if self._sizes[digest] is None:
-                self._skip(f"layer {digest} of {name}: its content is missing")
-            elif not await self._is_whole(digest):
-                self._skip(f"layer {digest} of {name}: its content is damaged")
-            else:
+        values = {"repository_id": changes.repository_id_of(connection, name), "now": now}
+        for digest, size in sizes.items():
+            if size is not None:
+                added = connection.execute(queries.ADD_BLOB, {"digest": digest, "size": size, "now": now})
+                self.summary.blobs += added.rowcount
                 connection.execute(queries.LINK_BLOB, values | {"digest": digest})
-        held = {digest for digest in revisions if self._known[digest]}
         for digest in held:
             connection.execute(queries.LINK_MANIFEST, values | {"digest": digest})
-        await self._tags(name, held, values)
+        for tag, digest in tags.items():
+            connection.execute(queries.PUT_TAG, values | {"tag": tag, "digest": digest})
+        self.summary.tags += len(tags)
 
-    async def _tags(self, name: str, held: set[Digest], values: dict[str, int | None]) -> None:
+    async def _tags(self, name: str, held: set[Digest]) -> dict[str, Digest]:
+        found: dict[str, Digest] = {}
         tags = await self._driver.list(layout.tags(name))
-        targets = await self._each(tags, lambda tag: self._link(layout.tag_current(name, tag)))
-        for done, (tag, digest) in enumerate(zip(tags, targets, strict=True)):
-            if done % 1000 == 0:
-                self._progress(f"tags of {name}", done, len(tags))
-            if not is_tag(tag):
-                self._skip(f"the directory {layout.tag_directory(name, tag)!r}: it has a name that no tag can have")
-                continue
-            if isinstance(digest, Absent):
-                self._skip(f"tag {tag} of {name}: its link is {digest.value}")
-                continue
-            if digest not in held:
-                self._skip(f"tag {tag} of {name}: it names {digest}, which is not in the repository")
-                continue
-            self._connection.execute(queries.PUT_TAG, values | {"tag": tag, "digest": digest})
-            self.summary.tags += 1
+        for first in range(0, len(tags), BATCH):
+            batch = tags[first : first + BATCH]
+            self._progress(f"tags of {name}", first, len(tags))
+            targets = await self._all(batch, lambda tag: self._link(layout.tag_current(name, tag)))
+            for tag, digest in zip(batch, targets, strict=True):
+                if not is_tag(tag):
+                    self._skip(f"the directory {layout.tag_directory(name, tag)!r}: it has a name that no tag can have")
+                elif isinstance(digest, Absent):
+                    self._skip(f"tag {tag} of {name}: its link is {digest.value}")
+                elif digest not in held:
+                    self._skip(f"tag {tag} of {name}: it names {digest}, which is not in the repository")
+                else:
+                    found[tag] = digest
+        return found
 
     async def _links(self, name: str, directory: str) -> list[Digest]:
-        """Return the digests below a directory of links that are links indeed."""
+        """Return the digests below a directory of links that are links indeed.
+
+        Object storage has a link as a whole or not at all, and Distribution and we let a sha256 link name nothing but
+        itself. So one of the right size is not read there. A file may have any content after a loss of power.
+        """
         found: list[Digest] = []
-        for algorithm in await self._driver.list(directory):
-            names = await self._driver.list(f"{directory}/{algorithm}")
-            targets = await self._each([f"{directory}/{algorithm}/{name}/link" for name in names], self._link)
-            for hexadecimal, target in zip(names, targets, strict=True):
-                if target is Absent.MISSING:
-                    continue  # Distribution deletes the link and leaves its directory
-                digest = _digest(f"{algorithm}:{hexadecimal}")
-                if digest is None or target is Absent.BROKEN:
-                    self._skip(f"{directory}/{algorithm}/{hexadecimal}: the link is broken")
-                elif digest == target or await self._dereference(name, digest, target):
-                    found.append(digest)
+        unread: list[str] = []
+        async for path, content in self._driver.walk(directory):
+            if LINK.fullmatch(path, len(directory)) is None:
+                continue  # signatures of Distribution 2.0, say, which lie below their manifests
+            digest = _digest_of_link(path)
+            if self._driver.shared and digest is not None and _names_itself(digest, content.size):
+                found.append(digest)
+            else:
+                unread.append(path)
+        for path, target in zip(unread, await self._all(unread, self._link), strict=True):
+            digest = _digest_of_link(path)
+            if target is Absent.MISSING:
+                continue
+            if digest is None or target is Absent.BROKEN:
+                self._skip(f"{path.removesuffix('/link')}: the link is broken")
+            elif digest == target or await self._dereference(name, digest, target):
+                found.append(digest)
         return found
 
     async def _link(self, path: str) -> Digest | Absent:
-        try:
-            content = await self._driver.get(path)
-        except NotFound:
-            return Absent.MISSING
+        async with self._gate:
+            try:
+                content = await self._driver.get(path)
+            except NotFound:
+                return Absent.MISSING
         return _digest(content.decode("ascii", errors="replace").strip()) or Absent.BROKEN
 
     async def _dereference(self, name: str, digest: Digest, target: Digest) -> bool:
@@ -186,7 +224,7 @@ class Reindexer:
         if digest.algorithm == target.algorithm:
             self._skip(f"the link of {digest} in {name}: it names {target}")
             return False
-        if await self._size(digest) is not None:
+        if await self._sizes.get(digest) is not None:
             return True
         try:
             await self._copy(name, target, digest)
@@ -196,6 +234,7 @@ class Reindexer:
         except RegistryError as error:
             self._skip(f"blob {digest} of {name}, stored as {target}: {error}")
             return False
+        self._sizes.known.pop(digest, None)
         return True
 
     async def _copy(self, name: str, source: Digest, digest: Digest) -> None:
@@ -206,49 +245,49 @@ class Reindexer:
             state = await uploads.append(await uploads.begin(name, ""), self._driver.read(content, 0, size), size)
             await uploads.finish(state, digest, is_stored=False)
 
-    async def _read_sizes(self, digests: Iterable[Digest]) -> None:
-        unknown = [digest for digest in digests if digest not in self._sizes]
-        for digest, size in zip(unknown, await self._each(unknown, self._size), strict=True):
-            self._sizes[digest] = size
-            if size is not None:
-                self.summary.blobs += 1
-                self._connection.execute(queries.ADD_BLOB, {"digest": digest, "size": size, "now": changes.now_us()})
+    def _usable_layer(self, name: str) -> Callable[[Digest], Awaitable[int | None]]:
+        """Return what tells the size of a layer of a repository; None for one that cannot be used."""
+
+        async def size_of(digest: Digest) -> int | None:
+            size = await self._sizes.get(digest)
+            if size is None:
+                self._skip(f"layer {digest} of {name}: its content is missing")
+            # It is read only if it has another size than a manifest says.
+            elif self._claimed.get(digest, size) != size and not await self._whole.get(digest):
+                self._skip(f"layer {digest} of {name}: its content is damaged")
+                return None
+            return size
+
+        return size_of
 
     async def _size(self, digest: Digest) -> int | None:
-        try:
-            found = await self._driver.stat(layout.blob_data(digest))
-        except NotFound:
-            return None
-        # A machine that lost its power may have left a file of a name without content.
-        is_cut_off = found.size == 0 and digest != Digest.of(b"", digest.algorithm)
-        return None if found.is_directory or is_cut_off else found.size
+        async with self._gate:
+            try:
+                return _usable_size(digest, await self._driver.stat(layout.blob_data(digest)))
+            except NotFound:
+                return None
 
-    async def _is_whole(self, digest: Digest) -> bool:
-        """Tell whether a blob is what its digest says; it is read only if it has another size than a manifest says."""
-        size = self._sizes[digest]
-        if size is None or self._claimed.get(digest, size) == size:
-            return True
-        if digest not in self._verified:
-            self._verified[digest] = await self._hash(digest, size) == digest
-        return self._verified[digest]
-
-    async def _hash(self, digest: Digest, size: int) -> str:
+    async def _is_what_it_says(self, digest: Digest) -> bool:
         running = hashlib.new(digest.algorithm)
-        async for piece in self._driver.read(layout.blob_data(digest), 0, size):
-            await asyncio.to_thread(running.update, piece)
-        return f"{digest.algorithm}:{running.hexdigest()}"
+        size = await self._sizes.get(digest) or 0
+        async with self._gate:
+            async for piece in self._driver.read(layout.blob_data(digest), 0, size):
+                await asyncio.to_thread(running.update, piece)
+        return f"{digest.algorithm}:{running.hexdigest()}" == digest
 
-    async def _read_manifests(self, digests: Iterable[Digest]) -> None:
-        unknown = [digest for digest in digests if digest not in self._known]
-        for digest, manifest in zip(unknown, await self._each(unknown, self._manifest), strict=True):
-            self._known[digest] = manifest is not None
-            if manifest is not None:
-                self.summary.manifests += 1
-                changes.add_manifest(self._connection, manifest, changes.now_us())
+    async def _add_manifest(self, digest: Digest) -> bool:
+        """Record a manifest, in no repository yet; tell whether it can be used."""
+        manifest = await self._manifest(digest)
+        if manifest is None:
+            return False
+        self.summary.manifests += 1
+        changes.add_manifest(self._connection, manifest, changes.now_us())
+        return True
 
     async def _manifest(self, digest: Digest) -> NewManifest | None:
         try:
-            content = await self._driver.get(layout.blob_data(digest))
+            async with self._gate:
+                content = await self._driver.get(layout.blob_data(digest))
         except NotFound:
             self._skip(f"manifest {digest}: its content is missing")
             return None
@@ -275,15 +314,11 @@ class Reindexer:
             required_children=(),
         )
 
-    async def _each(self, items: list[S], work: Callable[[S], Awaitable[T]]) -> list[T]:
-        async def gated(item: S) -> T:
-            async with self._gate:
-                return await work(item)
-
-        results: list[T] = []
-        for first in range(0, len(items), 1000):
-            results += await asyncio.gather(*(gated(item) for item in items[first : first + 1000]))
-        return results
+    async def _all(self, items: list[S], work: Callable[[S], Awaitable[T]]) -> list[T]:
+        found: list[T] = []
+        for first in range(0, len(items), BATCH):
+            found += await results(items[first : first + BATCH], work)
+        return found
 
     def _skip(self, reason: str) -> None:
         self.summary.skipped += 1
@@ -295,6 +330,23 @@ def _digest(text: str) -> Digest | None:
         return Digest.parse(text)
     except RegistryError:
         return None
+
+
+def _digest_of_link(path: str) -> Digest | None:
+    """Return the digest that ``.../<algorithm>/<hexadecimal>/link`` stands for."""
+    algorithm, hexadecimal = path.split("/")[-3:-1]
+    return _digest(f"{algorithm}:{hexadecimal}")
+
+
+def _names_itself(digest: Digest, size: int) -> bool:
+    """Tell whether a link of so many bytes, which bears a digest, holds that one."""
+    return digest.algorithm == DEFAULT_ALGORITHM and size == len(digest)
+
+
+def _usable_size(digest: Digest, found: Stat) -> int | None:
+    # A machine that lost its power may have left a file of a name without content.
+    is_cut_off = found.size == 0 and digest != Digest.of(b"", digest.algorithm)
+    return None if found.is_directory or is_cut_off else found.size
 
 
 def is_complete(path: Path) -> bool:

@@ -18,7 +18,7 @@ from matou.registry.http.rsgi import RsgiEndpoint
 from matou.registry.http.urls import Urls
 from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
-from matou.registry.maintenance import Maintenance, UploadPurging
+from matou.registry.maintenance import Maintenance
 from matou.registry.observe.access_log import AccessLog
 from matou.registry.observe.figures import RequestFigures, StorageFigures
 from matou.registry.observe.health import Health, scheduled_checks
@@ -26,6 +26,7 @@ from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
 from matou.registry.observe.measured_driver import MeasuredDriver
 from matou.registry.observe.observer import Observer
+from matou.registry.purging import UploadPurging
 from matou.system.processes import die_with_parent
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from matou.registry.index import changes
 from matou.registry.index.migrate import upgrade
 from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
-from matou.registry.maintenance import JOURNAL_AGE, TRIM_BATCH, Maintenance, UploadPurging
+from matou.registry.maintenance import JOURNAL_AGE, TRIM_BATCH, Maintenance
+from matou.registry.purging import UploadPurging
 from matou.registry.reserve import SIZE, give_up_reserve, keep_reserve
 
 if TYPE_CHECKING:

@@ -9,14 +9,13 @@ with it, because its state is signed by us, and making and deleting directories 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matou.registry.content.digest import Digest
+from matou.registry.content.digest import Digest
+from matou.registry.errors import RegistryError
 
 ROOT = "docker/registry/v2"
 BLOBS = f"{ROOT}/blobs"
 REPOSITORIES = f"{ROOT}/repositories"
+BLOB_PARTS = 4  # <algorithm>/<two digits>/<digits>/data
 LAYERS, MANIFESTS, UPLOADS = "_layers", "_manifests", "_uploads"  # what a repository's directory has
 
 
@@ -29,6 +28,18 @@ def blob_directory(digest: Digest) -> str:
 def blob_data(digest: Digest) -> str:
     """Return the content of a blob or manifest."""
     return f"{blob_directory(digest)}/data"
+
+
+def digest_of_blob(path: str) -> Digest | None:
+    """Return the digest of a blob by the path of its content; None for any other path."""
+    parts = path.removeprefix(f"{BLOBS}/").split("/")
+    if len(parts) != BLOB_PARTS or parts[-1] != "data":
+        return None
+    try:
+        digest = Digest.parse(f"{parts[0]}:{parts[2]}")
+    except RegistryError:
+        return None
+    return digest if path == blob_data(digest) else None
 
 
 def repository(name: str) -> str:
