@@ -17,7 +17,8 @@ from matou.registry.drivers.object_store import Listing, Segment, SegmentRules, 
 from matou.registry.drivers.requests import RequestLimit, Requests
 from matou.registry.drivers.s3.body import Body, crc32
 from matou.registry.drivers.s3.connection import Connection
-from matou.registry.drivers.s3.errors import translated
+from matou.registry.drivers.s3.errors import SERVER_ERROR, Failures
+from matou.registry.drivers.s3.explanation import FORBIDDEN
 from matou.registry.drivers.s3.multipart import MultipartUpload
 from matou.registry.drivers.s3.parts import Part, Piece, plan
 
@@ -55,6 +56,7 @@ class S3Store:
         self._root = f"{root}/" if root else ""
         self.segments = SegmentRules(parameters.chunksize)
         self._connection = Connection(parameters)
+        self._failures = Failures(parameters)
         self._requests = Requests(
             parameters.maxretries,
             RequestLimit(parameters.maxrequestspersecond, surroundings.request_limit),
@@ -79,7 +81,7 @@ class S3Store:
         """
 
         async def once() -> T:
-            with translated(operation, where):
+            with self._failures.translated(operation, where):
                 return await request(await self._connection.client())
 
         return await self._requests.send(once)
@@ -128,7 +130,7 @@ class S3Store:
         return self._requests.stream(partial(self._read_once, key), start, length)
 
     async def _read_once(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
-        with translated("GetObject", key):
+        with self._failures.translated("GetObject", key):
             client = await self._connection.client()
             answer = await client.get_object(
                 Bucket=self._bucket, Key=self.key(key), Range=f"bytes={start}-{start + length - 1}"
@@ -153,8 +155,9 @@ class S3Store:
             failed = [error for error in answer.get("Errors", ()) if error.get("Code") != "NoSuchKey"]
             if failed:
                 left = [error["Key"] for error in failed]
-                text = f"s3 DeleteObjects: {failed[0]['Key']}: {failed[0].get('Code')}: {failed[0].get('Message')}"
-                raise (StorageError if failed[0].get("Code") == "AccessDenied" else Transient)(text)
+                status = FORBIDDEN if failed[0].get("Code") == "AccessDenied" else SERVER_ERROR
+                refusal = {"Error": failed[0], "ResponseMetadata": {"HTTPStatusCode": status}}
+                raise self._failures.of_answer(refusal, "DeleteObjects", left[0])
 
         await self.send("DeleteObjects", keys[0], request)
 
