@@ -25,6 +25,7 @@ MODULES = {
     "serve": "matou.cli.serve",
     "registry": "matou.cli.registry",
     "admin": "matou.cli.admin",
+    "storage": "matou.cli.storage",
     "version": "matou.cli.version",
 }
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

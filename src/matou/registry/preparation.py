@@ -49,7 +49,7 @@ def prepare(configuration: Configuration, files: RegistryFiles, lock: FileLock) 
         SchemaError: the index is of a newer version, or of another than the server that runs on the tree.
         StorageError: storage or index cannot be read or written.
     """
-    with _as_storage_error():
+    with as_storage_error():
         for _ in range(ATTEMPTS):
             if lock.try_exclusive():
                 try:
@@ -83,7 +83,7 @@ async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> 
             await driver.sweep(0)
         if _is_usable(files):
             try:
-                await _recover(driver, files)
+                await recover_links(driver, files)
             except (StorageFull, IndexFull) as error:
                 log.error("%s; links that were left when the registry was stopped follow later", error)  # noqa: TRY400 -- the cause is known
             return
@@ -114,7 +114,15 @@ def _is_usable(files: RegistryFiles) -> bool:
         return False
 
 
-async def _recover(driver: Driver, files: RegistryFiles) -> None:
+async def recover_links(driver: Driver, files: RegistryFiles) -> None:
+    """Write and delete the links that the index knows of and storage does not show yet.
+
+    Raises:
+        StorageError: storage cannot be written.
+        IndexFull: there is no room for the index.
+        IndexFailed: the index cannot be written.
+        sqlite3.Error: the index cannot be read.
+    """
     reader, writer = Reader(files.index), Writer(files.index, asyncio.get_running_loop())
     try:
         count = await Projector(driver, reader, writer).recover(0)
@@ -150,7 +158,7 @@ def reindex(configuration: Configuration, progress: Callable[[str, int, int | No
         TreeInUse: a server runs on the tree.
         StorageError: storage or index cannot be read or written; the old index is as it was.
     """
-    with _as_storage_error(), registry_files(configuration) as files, contextlib.closing(FileLock(files.lock)) as lock:
+    with as_storage_error(), registry_files(configuration) as files, contextlib.closing(FileLock(files.lock)) as lock:
         if not lock.try_exclusive():
             raise TreeInUse(f"a registry runs on {files.directory.parent}; stop it first, reindex, and start it again")
         return asyncio.run(_reindex(configuration, files, progress))
@@ -172,13 +180,13 @@ async def _recover_old(driver: Driver, files: RegistryFiles) -> None:
     """Bring links up to date: what the old index knows and storage does not show yet would be lost with it."""
     try:
         upgrade(files.index)
-        await _recover(driver, files)
+        await recover_links(driver, files)
     except (sqlite3.DatabaseError, IndexFailed, SchemaError) as error:
         log.warning("reindex: the old index cannot be used, so that all is as storage shows it: %s", error)
 
 
 @contextlib.contextmanager
-def _as_storage_error() -> Iterator[None]:
+def as_storage_error() -> Iterator[None]:
     """Turn what the system and SQLite raise into what the callers show to a person."""
     try:
         yield

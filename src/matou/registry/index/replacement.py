@@ -40,7 +40,7 @@ def replacement(path: Path) -> Iterator[sqlite3.Connection]:
         OSError: as above.
     """
     building = path.with_name(f"{path.name}.building")
-    _remove(building)
+    remove_index(building)
     try:
         upgrade(building)
         connection = connect(building, read_only=False)
@@ -55,18 +55,18 @@ def replacement(path: Path) -> Iterator[sqlite3.Connection]:
         finally:
             connection.close()
         sync(building)
-        _remove(path)
+        remove_index(path)
         building.rename(path)
         sync(path.parent)
     except BaseException:
-        _remove(building)
+        remove_index(building)
         raise
 
 
 def set_aside(path: Path) -> Path:
     """Move an index that cannot be used out of the way, for whoever wants to look at it; return where to."""
     target = path.with_name(f"{path.name}.damaged")
-    _remove(target)
+    remove_index(target)
     path.rename(target)
     for suffix in COMPANIONS:
         with contextlib.suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def _remove(path: Path) -> None:
+def remove_index(path: Path) -> None:
     """Delete an index, if there is one.
 
     The database goes first: SQLite drops the log of a missing database, but a database without the log that belongs to

@@ -1,0 +1,158 @@
+"""``matou storage``: what is done with a registry's storage as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from matou.cli.failure import CommandFailed
+from matou.cli.language import mark
+from matou.cli.language import text as _
+
+if TYPE_CHECKING:
+    from matou.config.distribution import Configuration
+    from matou.registry.migration.report import Report
+
+# What 'migrate' says of the index.
+INDEX = {
+    "copied": mark("index: copied; the registry starts on the destination at once"),
+    "left to the first start": mark("index: the registry builds it from the destination at its first start"),
+}
+ACTIONS = {"copy": mark("would copy {path}"), "delete": mark("would delete {path}")}
+
+Source = Annotated[Path, typer.Option("--from", metavar="A.yml", help=_("Configuration of the present registry."))]
+Destination = Annotated[
+    Path, typer.Option("--to", metavar="B.yml", help=_("Configuration of the registry with the new storage."))
+]
+
+app = typer.Typer(
+    name="storage",
+    add_completion=False,
+    help=_("The storage of a registry as a whole: move it to another one."),
+)
+
+
+@app.callback()
+def group() -> None:
+    """Make a group of it, however many commands there are."""
+
+
+def load(path: Path) -> Configuration:
+    """Read a registry's configuration.
+
+    Raises:
+        CommandFailed: it cannot be used.
+    """
+    from matou.config.distribution import ConfigurationError, load_configuration
+
+    try:
+        return load_configuration(path, os.environ)
+    except ConfigurationError as error:
+        raise CommandFailed(str(error)) from error
+
+
+@app.command(
+    "migrate",
+    help=_(
+        "Copy all images to another storage of any kind. What is there already is skipped, so a run that was "
+        "interrupted is gone on with by running the command again."
+    ),
+)
+def migrate(
+    source: Source,
+    destination: Destination,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help=_("Change nothing; print what would be copied and deleted."))
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help=_("Delete images at the destination that the source does not have."))
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help=_("Read every blob back and copy those again whose content is not what its digest says.")
+        ),
+    ] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", min=1, max=256, help=_("Objects that are copied at a time."))
+    ] = 16,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the report as JSON."))] = False,
+) -> int:
+    """Migrate."""
+    present, coming = load(source), load(destination)
+    from matou.cli.transfer_display import transfer_display
+    from matou.registry.drivers.base import StorageError
+    from matou.registry.migration.bulk import Options
+    from matou.registry.migration.offline import MigrationRefused
+    from matou.registry.migration.offline import migrate as migrate_offline
+
+    options = Options(dry_run=dry_run, delete=delete, verify=verify, jobs=jobs)
+    try:
+        with transfer_display(sys.stderr, None if as_json else _print_plan) as display:
+            report = migrate_offline(present, coming, options, display)
+    except (MigrationRefused, StorageError) as error:
+        raise CommandFailed(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(report) | {"complete": report.is_complete, "agree": report.agrees}))
+    else:
+        _print(report)
+    if report.failed or not (report.dry_run or report.is_complete):
+        raise CommandFailed(_not_complete(report))
+    return 0
+
+
+def _print_plan(action: str, path: str) -> None:
+    wording = ACTIONS[action]
+    typer.echo(_(wording).format(path=path))
+
+
+def _not_complete(report: Report) -> str:
+    if report.failed:
+        return _("{count} objects were not copied; the lines above say why. Run the command again.").format(
+            count=report.failed
+        )
+    return _("the destination lacks objects of the source. Run the command again.")
+
+
+def _print(report: Report) -> None:
+    from matou.cli.transfer_display import bytes_text, duration_text
+
+    lines = [
+        _("objects: {count} ({size})").format(count=report.objects, size=bytes_text(report.bytes)),
+        (_("would be copied: {count} ({size})") if report.dry_run else _("copied: {count} ({size})")).format(
+            count=report.copied, size=bytes_text(report.copied_bytes)
+        ),
+        _("already there: {count}").format(count=report.skipped),
+        (_("would be deleted: {count}") if report.dry_run else _("deleted: {count}")).format(count=report.deleted),
+        _("failed: {count}").format(count=report.failed),
+        _("at the source: {source}, at the destination: {destination} (uploads in progress are left out)").format(
+            source=report.source_count, destination=report.destination_count
+        ),
+        _verdict(report),
+        _("time: {duration}").format(duration=duration_text(report.seconds)),
+    ]
+    wording = INDEX.get(report.index)
+    if wording is not None:
+        lines.append(_(wording))
+    for line in lines:
+        if line:
+            typer.echo(line)
+
+
+def _verdict(report: Report) -> str:
+    if report.dry_run:
+        return ""
+    if report.agrees:
+        return _("the counts agree")
+    if report.is_complete:
+        return _("the destination has {count} objects that the source lacks; --delete removes them").format(
+            count=report.surplus
+        )
+    return _("the counts differ")

@@ -1,0 +1,1 @@
+"""Moving images between two storages of any kind: ``matou storage migrate``."""

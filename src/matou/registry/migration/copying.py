@@ -1,0 +1,151 @@
+"""Copies single objects from one storage to another, as what they are: blobs that never change, and links that do."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from matou.registry.content.digest import Digest
+from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.migration.tree_objects import blob_digest, linked_digest
+from matou.registry.threads import in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from concurrent.futures import Executor
+
+    from matou.registry.blobs.uploads import Hasher
+    from matou.registry.drivers.base import Driver
+    from matou.registry.migration.tree_objects import TreeObject
+
+WHOLE = 1 << 20  # bytes; an object up to here is read and written at once
+SMALL = 1 << 17  # bytes hashed on the event loop: 80 microseconds
+
+
+class Unfit(Exception):  # noqa: N818 -- what the object is
+    """An object must not be copied, now or later: it is damaged, or names what is; the message says which and why."""
+
+
+class Copier:
+    """Copies.
+
+    Args:
+        source: is read only.
+        destination: is written to.
+        hashing: threads.
+        verify: whether blobs are read back, those that were there as well as those that were copied.
+        dry_run: whether writing is left out.
+    """
+
+    def __init__(
+        self, source: Driver, destination: Driver, hashing: Executor, *, verify: bool = False, dry_run: bool = False
+    ) -> None:
+        self._source = source
+        self._destination = destination
+        self._hashing = hashing
+        self._verify = verify
+        self._dry_run = dry_run
+        self.lost: set[str] = set()  # digests of blobs that were not copied
+
+    def is_settled(self, item: TreeObject) -> bool:
+        """Tell whether nothing has to be done for an object, as far as sizes tell."""
+        return blob_digest(item.path) is not None and item.existing == item.size and not self._verify
+
+    async def copy(self, item: TreeObject) -> bool:
+        """Bring the destination in line with the source; return whether that took a copy.
+
+        Raises:
+            Unfit: the content is not what its digest says, or a link names a blob that was not copied.
+            NotFound: the source no longer has the object.
+            StorageError: one of the two failed.
+        """
+        digest = blob_digest(item.path)
+        if digest is not None:
+            self.lost.add(digest)
+            copied = await self._blob(item, digest)
+            self.lost.discard(digest)
+            return copied
+        if item.size <= WHOLE:
+            return await self._link(item)
+        return await self._opaque(item)
+
+    async def _blob(self, item: TreeObject, digest: Digest) -> bool:
+        path, size = item.path, item.size
+        if item.existing == size and await self._is_whole(self._destination, path, size, digest):
+            return False
+        if size == 0 and digest != Digest.of(b"", digest.algorithm):
+            raise Unfit(f"{path} is empty at the source")
+        if self._dry_run:
+            return True
+        if not await self._destination.copy_from(self._source, path, size):
+            await self._transfer(path, size, digest)
+        elif (await self._destination.stat(path)).size != size:
+            raise StorageError(f"{path} was copied inside the storage, but has another size there")
+        if self._verify and not await self._is_whole(self._destination, path, size, digest):
+            await self._destination.delete(path)
+            raise Unfit(f"{path} has another digest when it is read back; it was deleted at the destination")
+        return True
+
+    async def _link(self, item: TreeObject) -> bool:
+        content = await self._source.get(item.path)
+        digest = linked_digest(content)
+        if digest in self.lost:
+            raise Unfit(f"{item.path} names {digest}, which was not copied")
+        if item.existing == len(content):
+            try:
+                if await self._destination.get(item.path) == content:
+                    return False
+            except NotFound:
+                pass
+        if not self._dry_run:
+            await self._destination.put(item.path, content, durable=False)
+        return True
+
+    async def _opaque(self, item: TreeObject) -> bool:
+        """Copy something large that is no blob: no registry writes such, but it is somebody's."""
+        path, size = item.path, item.size
+        if item.existing == size:
+            ours = await self._hash(self._source, path, size, hashlib.sha256())
+            if ours == await self._hash(self._destination, path, size, hashlib.sha256()):
+                return False
+        if not self._dry_run and not await self._destination.copy_from(self._source, path, size):
+            await self._transfer(path, size, None)
+        return True
+
+    async def _transfer(self, path: str, size: int, digest: Digest | None) -> None:
+        """Read and write an object; what is not what its digest says does not appear at the destination."""
+        if size <= WHOLE:
+            content = b"".join([piece async for piece in self._source.read(path, 0, size)])
+            if digest is not None and Digest.of(content, digest.algorithm) != digest:
+                raise Unfit(f"{path} has another digest at the source")
+            await self._destination.put(path, content)
+            return
+        running = hashlib.new(digest.algorithm if digest is not None else "sha256")
+        writer = await self._destination.content_open(path)
+        try:
+            async for piece in self._hashed(self._source.read(path, 0, size), running):
+                await writer.write([piece])
+            if digest is not None and running.hexdigest() != digest.hex:
+                raise Unfit(f"{path} has another digest at the source")
+            await writer.commit()
+        finally:
+            await writer.discard()
+
+    async def _is_whole(self, driver: Driver, path: str, size: int, digest: Digest) -> bool:
+        try:
+            return await self._hash(driver, path, size, hashlib.new(digest.algorithm)) == digest.hex
+        except NotFound:
+            return False
+
+    async def _hash(self, driver: Driver, path: str, size: int, running: Hasher) -> str:
+        async for _ in self._hashed(driver.read(path, 0, size), running):
+            pass
+        return running.hexdigest()
+
+    async def _hashed(self, pieces: AsyncIterator[bytes], running: Hasher) -> AsyncIterator[bytes]:
+        async for piece in pieces:
+            if len(piece) <= SMALL:
+                running.update(piece)
+            else:
+                await in_thread(self._hashing, running.update, piece)
+            yield piece

@@ -1,0 +1,275 @@
+"""What surrounds the copying: who may be at work meanwhile, and what becomes of the index."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+
+from matou.config.distribution import load_configuration
+from matou.registry.blobs import layout
+from matou.registry.content.digest import Digest
+from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.filesystem import FilesystemDriver
+from matou.registry.files import FileLock, RegistryFiles
+from matou.registry.index import changes
+from matou.registry.index.connection import connect
+from matou.registry.migration.bulk import Options
+from matou.registry.migration.offline import MigrationRefused, check_distinct, migrate
+from matou.registry.migration.report import Silent
+from matou.registry.preparation import prepare
+from tests.unit.registry.migration.trees import LAYER, NAME, content_of, fill, image_objects, tree_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from matou.config.distribution import Configuration
+    from matou.registry.index.reader import Reader
+    from matou.registry.migration.report import Report
+
+
+class Side:
+    """A storage in a directory.
+
+    Args:
+        root: its directory, made here.
+        maintenance: ``storage.maintenance``.
+    """
+
+    def __init__(self, root: Path, maintenance: str = "{}") -> None:
+        root.mkdir(exist_ok=True)
+        self.root = root
+        self.files = RegistryFiles(root / "matou")
+        path = root.with_suffix(".yml")
+        path.write_text(
+            f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {root}}}, maintenance: {maintenance}}}, "
+            "http: {addr: ':1'}}"
+        )
+        self.configuration: Configuration = load_configuration(path, {})
+
+    def fill(self, objects: dict[str, bytes]) -> None:
+        asyncio.run(self._with_driver(lambda driver: fill(driver, objects)))
+
+    def content(self) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+
+        async def read(driver: FilesystemDriver) -> None:
+            found.update(await content_of(driver))
+
+        asyncio.run(self._with_driver(read))
+        return found
+
+    async def _with_driver(self, work: Callable[[FilesystemDriver], Awaitable[None]]) -> None:
+        driver = FilesystemDriver(self.root)
+        try:
+            await work(driver)
+        finally:
+            await driver.close()
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[Reader]:
+        """Make the index, and hold the lock as a registry does."""
+        self.files.directory.mkdir(exist_ok=True)
+        with (
+            contextlib.closing(FileLock(self.files.lock)) as lock,
+            prepare(self.configuration, self.files, lock) as reader,
+        ):
+            yield reader
+
+    def index_anew(self) -> None:
+        with self.served():
+            pass
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Side:
+    side = Side(tmp_path / "source")
+    side.fill(tree_objects())
+    return side
+
+
+@pytest.fixture
+def destination(tmp_path: Path) -> Side:
+    return Side(tmp_path / "destination")
+
+
+def migrated(source: Side, destination: Side, **options: bool) -> Report:
+    return migrate(source.configuration, destination.configuration, Options(**options), Silent())
+
+
+def test_the_index_goes_along(source: Side, destination: Side) -> None:
+    source.index_anew()
+    with contextlib.closing(connect(source.files.index, read_only=False)) as connection:
+        connection.execute("UPDATE tags SET created = 1234 WHERE name = '1'")
+        changes.put_blob(connection, NAME, Digest.of(b"more"), 4, "somebody")
+    report = migrated(source, destination)
+    assert report.index == "copied"
+    with destination.served() as reader, contextlib.closing(connect(destination.files.index, read_only=True)) as there:
+        assert reader.counts() == (2, 2, 2, 3)
+        assert there.execute("SELECT created FROM tags WHERE name = '1'").fetchone() == (1234,)
+        assert there.execute("SELECT actor FROM journal").fetchall() == [("somebody",)]
+        assert there.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert there.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    # What the index knew and the tree did not show was written before it was copied.
+    assert layout.layer_link(NAME, Digest.of(b"more")) in destination.content()
+
+
+def test_without_an_index_the_first_start_builds_it(source: Side, destination: Side) -> None:
+    report = migrated(source, destination)
+    assert report.index == "left to the first start"
+    with destination.served() as reader:
+        assert reader.counts() == (2, 2, 2, 3)
+
+
+def test_the_destinations_old_index_does_not_stay(source: Side, destination: Side) -> None:
+    destination.index_anew()
+    report = migrated(source, destination)
+    assert report.index == "left to the first start"
+    with destination.served() as reader:
+        assert reader.counts() == (2, 2, 2, 3)
+
+
+def test_what_only_the_destinations_index_knows_is_written_before_it_goes(source: Side, destination: Side) -> None:
+    destination.fill(image_objects("theirs", "1", LAYER))
+    destination.index_anew()
+    source.index_anew()
+    with contextlib.closing(connect(destination.files.index, read_only=False)) as connection:
+        changes.put_blob(connection, "theirs/other", Digest.of(LAYER), len(LAYER), "somebody")
+    report = migrated(source, destination)
+    # The source's index would not name what is here besides.
+    assert report.index == "left to the first start"
+    assert report.surplus
+    with destination.served() as reader:
+        assert reader.blob_size("theirs/other", Digest.of(LAYER)) == len(LAYER)
+        assert reader.tags("theirs", "", 10) == ["1"]
+        assert reader.tags(NAME, "", 10) == ["1"]
+
+
+def test_an_index_is_not_copied_when_something_failed(source: Side, destination: Side) -> None:
+    source.index_anew()
+    source.fill({layout.blob_data(Digest.of(LAYER)): b"damaged"})
+    report = migrated(source, destination)
+    assert report.failed
+    assert report.index == "left to the first start"
+    assert not destination.files.index.exists()
+
+
+def test_a_damaged_index_is_left_behind(source: Side, destination: Side) -> None:
+    source.index_anew()
+    source.files.index.write_bytes(b"no database" * 1000)
+    report = migrated(source, destination)
+    assert report.is_complete
+    assert report.index == "left to the first start"
+
+
+def test_a_dry_run_leaves_everything(source: Side, destination: Side) -> None:
+    source.index_anew()
+    destination.index_anew()
+    before = destination.files.index.read_bytes()
+    with contextlib.closing(connect(source.files.index, read_only=False)) as connection:
+        changes.put_blob(connection, NAME, Digest.of(b"more"), 4, "somebody")
+    report = migrated(source, destination, dry_run=True)
+    assert report.copied == len(tree_objects())
+    assert report.index == "unchanged"
+    assert destination.content() == {}
+    assert source.content() == tree_objects()
+    assert destination.files.index.read_bytes() == before
+
+
+def test_a_registry_on_the_source_is_refused(source: Side, destination: Side) -> None:
+    with source.served(), pytest.raises(MigrationRefused, match=r"--live.*readonly.enabled: true"):
+        migrated(source, destination)
+    assert not destination.files.directory.exists()
+
+
+def test_a_read_only_registry_on_the_source_is_not(source: Side, destination: Side) -> None:
+    quiet = Side(source.root, "{readonly: {enabled: true}}")
+    with quiet.served() as reader:
+        report = migrated(quiet, destination)
+        assert reader.counts() == (2, 2, 2, 3)
+    assert report.index == "copied"
+
+
+def test_a_registry_on_the_destination_is_refused(source: Side, destination: Side) -> None:
+    with destination.served(), pytest.raises(MigrationRefused, match="at work on the destination"):
+        migrated(source, destination)
+
+
+def test_no_registry_starts_on_either_side_meanwhile(source: Side, destination: Side) -> None:
+    held: list[bool] = []
+
+    class Looking(Silent):
+        def progress(self, *_: object) -> None:
+            for side in (source, destination):
+                with contextlib.closing(FileLock(side.files.lock)) as lock:
+                    held.append(not lock.try_exclusive())
+
+    migrate(source.configuration, destination.configuration, Options(), Looking())
+    assert held
+    assert all(held)
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["same path", "symbolic link"])
+def test_one_storage_is_refused_as_both(source: Side, tmp_path: Path, *, link: bool) -> None:
+    other = source
+    if link:
+        (tmp_path / "link").symlink_to(source.root)
+        other = Side(tmp_path / "link")
+    with pytest.raises(MigrationRefused, match="are the same storage"):
+        migrated(source, other)
+
+
+@pytest.mark.parametrize("inner", ["source", "destination"])
+def test_one_storage_inside_the_other_is_refused(source: Side, inner: str) -> None:
+    (source.root / "docker" / "more").mkdir()
+    within, around = Side(source.root / "docker" / "more"), source
+    sides = (within, around) if inner == "source" else (around, within)
+    with pytest.raises(MigrationRefused, match="lies inside the images of"):
+        migrated(*sides)
+
+
+def test_a_storage_that_has_two_names_is_told_by_what_is_written_to_it(source: Side) -> None:
+    async def main() -> None:
+        one, other = FilesystemDriver(source.root), FilesystemDriver(source.root)
+        with pytest.raises(MigrationRefused, match="are the same storage"):
+            await check_distinct(one, other)
+        assert await content_of(one, "matou") == {}
+        await one.close()
+        await other.close()
+
+    asyncio.run(main())
+
+
+def test_storage_in_memory_is_refused(source: Side, tmp_path: Path) -> None:
+    path = tmp_path / "memory.yml"
+    path.write_text("{version: 0.1, storage: {inmemory: {}}, http: {addr: ':1'}}")
+    memory = load_configuration(path, {})
+    for sides in ((source.configuration, memory), (memory, source.configuration)):
+        with pytest.raises(MigrationRefused, match="inmemory driver"):
+            migrate(*sides, Options(), Silent())
+
+
+def test_a_source_that_is_not_there_is_not_made(destination: Side, tmp_path: Path) -> None:
+    missing = Side(tmp_path / "missing")
+    missing.root.rmdir()
+    with pytest.raises(StorageError, match=r"has no directory .*missing; check storage.filesystem.rootdirectory"):
+        migrated(missing, destination)
+    assert not missing.root.exists()
+
+
+def test_a_copy_that_cannot_be_written_leaves_no_part(
+    source: Side, destination: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source.index_anew()
+
+    def fail(_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr("matou.registry.migration.index_copy.sync", fail)
+    with pytest.raises(StorageError, match="disk I/O error"):
+        migrated(source, destination)
+    assert [path.name for path in destination.files.directory.iterdir() if "index" in path.name] == []
