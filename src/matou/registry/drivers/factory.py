@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
 from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.drivers.requests import UnobservedRequests
+from matou.registry.drivers.requests import PATIENCE, UnobservedRequests
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -27,10 +27,12 @@ class Surroundings:
     Attributes:
         request_limit: file through which the processes of this machine share a limit of requests; None for one alone.
         observer: is told of retries and waits.
+        patience: seconds after which a request that fails is not repeated any more.
     """
 
     request_limit: Path | None = None
     observer: RequestObserver = field(default_factory=UnobservedRequests)
+    patience: float = PATIENCE
 
 
 ALONE = Surroundings()

@@ -30,6 +30,8 @@ log = logging.getLogger("matou.registry")
 FIRST_PAUSE = 0.1  # seconds before the first retry at most; doubled with each
 FIRST_THROTTLED_PAUSE = 0.5  # seconds, when the service asks for fewer requests
 LONGEST_PAUSE = 20.0  # seconds
+PATIENCE = 120.0  # seconds after which a request is not repeated any more
+LONGEST_ATTEMPT = 600.0  # seconds; drivers have shorter limits where they know more, such as that nothing is sent
 BURST = 0.25  # seconds' worth of requests that may come at once
 _TIME = struct.Struct("d")
 
@@ -123,6 +125,8 @@ class Requests:
         observer: is told of retries and waits.
         first_pause: seconds before the first retry at most.
         longest_pause: seconds before any retry at most.
+        patience: seconds since a request was sent first, or since a stream brought something, after which it is not
+            repeated: whoever waits for it must get an answer.
     """
 
     def __init__(
@@ -133,12 +137,14 @@ class Requests:
         *,
         first_pause: float = FIRST_PAUSE,
         longest_pause: float = LONGEST_PAUSE,
+        patience: float = PATIENCE,
     ) -> None:
         self._retries = retries
         self._limit = limit
         self._observer = observer
         self._first_pause = first_pause
         self._longest_pause = longest_pause
+        self._patience = patience
 
     async def send(self, request: Callable[[], Awaitable[T]]) -> T:
         """Return what a request returns, repeating it while it raises ``Transient``.
@@ -147,19 +153,19 @@ class Requests:
             request: sends it once; called again for each retry.
 
         Raises:
-            Transient: the last one, when the retries are used up.
+            Transient: the last one, when retries or patience are used up.
         """
         attempt = 0
+        await self.admit()
+        began = asyncio.get_running_loop().time()
         while True:
-            await self.admit()
             try:
-                return await request()
+                return await _limited(request())
             except Transient as error:
                 attempt += 1
-                if attempt > self._retries:
-                    raise
-                pause = self._pause(error, attempt)
+                pause = self._pause_or_raise(error, attempt, began)
             await asyncio.sleep(pause)
+            await self.admit()
 
     async def stream(
         self, request: Callable[[int, int], AsyncIterator[bytes]], start: int, length: int
@@ -173,14 +179,18 @@ class Requests:
             length: in bytes.
 
         Raises:
-            Transient: the last one, when as many attempts in a row as there are retries brought nothing.
+            Transient: the last one, when as many attempts in a row as there are retries brought nothing, or none did
+                for as long as there is patience.
         """
         attempt = 0
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         while length > 0:
             await self.admit()
             try:
                 async for piece in request(start, length):
                     attempt = 0
+                    since = loop.time()
                     start += len(piece)
                     length -= len(piece)
                     yield piece
@@ -188,10 +198,7 @@ class Requests:
                     raise Transient(f"the storage sent {length} bytes less than it was asked for")
             except Transient as error:
                 attempt += 1
-                if attempt > self._retries:
-                    raise
-                pause = self._pause(error, attempt)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._pause_or_raise(error, attempt, since))
 
     async def admit(self) -> None:
         """Wait until one more request may be sent."""
@@ -200,10 +207,22 @@ class Requests:
             self._observer.waited(seconds)
             await asyncio.sleep(seconds)
 
-    def _pause(self, error: Transient, attempt: int) -> float:
-        """Return the seconds to wait before a retry, and count it."""
+    def _pause_or_raise(self, error: Transient, attempt: int, since: float) -> float:
+        """Return the seconds to wait before a retry, and count it; raise the error when it is enough.
+
+        Args:
+            error: of the last attempt.
+            attempt: how many there were.
+            since: the loop's time of the first one, or of the last success.
+        """
+        pause = self._pause(error, attempt)
+        if attempt > self._retries or asyncio.get_running_loop().time() + pause > since + self._patience:
+            raise error
         self._observer.retried(throttled=error.throttled)
         log.debug("storage request failed (%s): retry %d follows", error, attempt)
+        return pause
+
+    def _pause(self, error: Transient, attempt: int) -> float:
         # Full jitter: clients that failed together must not come back together.
         first = max(self._first_pause, FIRST_THROTTLED_PAUSE) if error.throttled else self._first_pause
         longest = min(self._longest_pause, first * 2.0 ** (attempt - 1))
@@ -213,3 +232,12 @@ class Requests:
     def close(self) -> None:
         """Give the limit back."""
         self._limit.close()
+
+
+async def _limited(attempt: Awaitable[T]) -> T:
+    """Return the result of an attempt that must come to an end, whatever becomes of its connection."""
+    try:
+        async with asyncio.timeout(LONGEST_ATTEMPT):
+            return await attempt
+    except TimeoutError as error:
+        raise Transient(f"the storage did not answer within {LONGEST_ATTEMPT:.0f} s") from error

@@ -61,6 +61,7 @@ class S3Store:
             parameters.maxretries,
             RequestLimit(parameters.maxrequestspersecond, surroundings.request_limit),
             surroundings.observer,
+            patience=surroundings.patience,
         )
         self._written = _sent_with_writes(parameters)
 
