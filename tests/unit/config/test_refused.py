@@ -16,7 +16,6 @@ ASKED: dict[str, tuple[str, str]] = {
     "storage.azure": (DRIVER + "azure: {accountname: a, container: c}\n", MINIMAL),
     "storage.azure_v2": (DRIVER + "azure_v2: {accountname: a, container: c}\n", MINIMAL),
     "storage.swift": (DRIVER + f"swift: {CREDENTIALS}\n", MINIMAL),
-    "storage.oss": (DRIVER + "oss: {accesskeyid: a, accesskeysecret: s, region: r, bucket: b}\n", MINIMAL),
     "storage.cache.blobdescriptor": (
         DRIVER + "inmemory:\n  cache: {blobdescriptor: redis}\n",
         DRIVER + "inmemory:\n  cache: {blobdescriptor: inmemory}\n",

@@ -173,9 +173,7 @@ class Storage(Settings):
     swift: SwiftParameters | None = optional(
         SwiftParameters, "driver: OpenStack Swift", status=_no_driver("object storage: Swift")
     )
-    oss: OssParameters | None = optional(
-        OssParameters, "driver: Alibaba Cloud OSS", status=_no_driver("object storage: OSS")
-    )
+    oss: OssParameters | None = optional(OssParameters, "driver: Alibaba Cloud OSS")
     delete: Delete = section(Delete, "of images")
     maintenance: Maintenance = section(Maintenance, "of the storage")
     redirect: Redirect = section(Redirect, "of pulls to the storage")

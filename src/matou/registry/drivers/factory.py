@@ -51,4 +51,8 @@ def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE
         from matou.registry.drivers.s3.store import S3Store  # noqa: PLC0415 -- loads the vendor's library
 
         return ObjectDriver(S3Store(storage.s3_parameters, surroundings))
+    if storage.oss is not None:
+        from matou.registry.drivers.oss.store import OssStore  # noqa: PLC0415 -- loads the vendor's library
+
+        return ObjectDriver(OssStore(storage.oss, surroundings))
     return InMemoryDriver()

@@ -1,0 +1,101 @@
+"""How segments become the parts of one multipart upload, by the rules of a service.
+
+A segment is copied inside the service, as a whole or in ranges. One that is too small for a part is read and joined
+with what follows, of which as little is read as the service permits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matou.registry.drivers.object_store import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class PartRules:
+    """What a service permits, and what is copied well.
+
+    Attributes:
+        smallest: bytes of a part at least, but for the last.
+        preferred: bytes from which a segment is copied in several parts.
+        most: parts of an object.
+    """
+
+    smallest: int
+    preferred: int
+    most: int = 10_000
+
+
+class Piece(NamedTuple):
+    """Bytes of an object.
+
+    Attributes:
+        key: of it.
+        start: first byte.
+        length: in bytes.
+        whole: whether these are all of it.
+    """
+
+    key: str
+    start: int
+    length: int
+    whole: bool
+
+
+Part = list[Piece]  # one piece: copied; several: read and sent
+
+
+def plan_parts(segments: Sequence[Segment], rules: PartRules) -> list[Part]:
+    """Return the parts that make one object of segments.
+
+    Args:
+        segments: in order, none empty.
+        rules: of the service. Where they would lead to too many parts, parts get larger.
+    """
+    smallest, preferred = rules.smallest, rules.preferred
+    while True:
+        parts = _plan(segments, smallest, preferred)
+        if len(parts) <= rules.most:
+            return parts
+        smallest, preferred = smallest * 2, preferred * 2
+
+
+def _plan(segments: Sequence[Segment], smallest: int, preferred: int) -> list[Part]:
+    parts: list[Part] = []
+    joined: Part = []
+    missing = 0  # bytes that the joined part needs
+    for index, segment in enumerate(segments):
+        is_last = index == len(segments) - 1
+        start = 0
+        if joined:
+            rest = segment.size - missing
+            start = missing if rest >= smallest or (is_last and rest > 0) else segment.size
+        elif segment.size < smallest and not is_last:
+            start, missing = segment.size, smallest
+        if start:
+            joined.append(Piece(segment.key, 0, start, whole=start == segment.size))
+            missing -= start
+            if missing <= 0:
+                parts.append(joined)
+                joined = []
+        parts += [[piece] for piece in _cut(segment, start, smallest, preferred)]
+    if joined:
+        parts.append(joined)
+    return parts
+
+
+def _cut(segment: Segment, start: int, smallest: int, preferred: int) -> list[Piece]:
+    """Cut what a segment has from a byte on into pieces of about equal size."""
+    length = segment.size - start
+    if not length:
+        return []
+    count = max(1, min(-(-length // preferred), length // smallest))
+    bounds = [start + length * index // count for index in range(count + 1)]
+    return [
+        Piece(segment.key, first, end - first, whole=end - first == segment.size) for first, end in pairwise(bounds)
+    ]
