@@ -6,6 +6,7 @@ A file of tests has a subclass of ``DriverConformance`` for each driver (and ser
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,16 @@ class DriverConformance:
             await driver.put("dd/other", b"")
             assert sorted(await driver.list("d")) == ["x", "y"]
             assert (await driver.stat("d/y")).is_directory
+
+        run(opening, scenario)
+
+    def test_the_whole_storage_is_a_directory(self, opening: Opening) -> None:
+        async def scenario(driver: Driver) -> None:
+            # As the health check asks: an empty storage may be none at all.
+            with contextlib.suppress(NotFound):
+                assert (await driver.stat("")).is_directory
+            await driver.put("a/b", b"")
+            assert (await driver.stat("")).is_directory
 
         run(opening, scenario)
 

@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.session import get_session
+
 from tests.servers.ports import free_port
 from tests.servers.waiting import answers, wait_until
 
@@ -80,8 +84,27 @@ class SeaweedFS:
         command += ["-master.telemetry=false", *(f"-{name}={port}" for name, port in self.ports.items())]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        # The bucket is made last; without a signature it answers 403, and 404 before it is there.
-        wait_until(lambda: answers(f"{self.url}/{BUCKET}", 403), process=self.process, log=self.log)
+        wait_until(self._has_bucket, process=self.process, log=self.log)
+
+    def _has_bucket(self) -> bool:
+        """Tell whether the bucket, which is made last, can be listed: for a while it is there and cannot."""
+        if not answers(f"{self.url}/{BUCKET}", 403):
+            return False
+        client = get_session().create_client(
+            "s3",
+            endpoint_url=self.url,
+            region_name=REGION,
+            aws_access_key_id=ACCESS_KEY,
+            aws_secret_access_key=SECRET_KEY,
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        try:
+            client.list_objects_v2(Bucket=BUCKET, MaxKeys=1)
+        except (ClientError, BotoCoreError):
+            return False
+        finally:
+            client.close()
+        return True
 
     def stop(self) -> None:
         """End it as a person does."""

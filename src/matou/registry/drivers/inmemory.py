@@ -57,7 +57,7 @@ class InMemoryDriver:
         file = self._files.get(path)
         if file is not None:
             return Stat(len(file.content), file.modified, is_directory=False)
-        prefix = f"{path}/"
+        prefix = f"{path}/" if path else ""
         times = [child.modified for name, child in self._files.items() if name.startswith(prefix)]
         if not times:
             raise NotFound(f"{path} does not exist")

@@ -84,17 +84,19 @@ class ObjectDriver:
 
     async def stat(self, path: str) -> Stat:
         """See ``Driver.stat``."""
+        if not path:  # no object has an empty key
+            return await self._stat_directory("")
         try:
             found = await self.store.head(path)
         except NotFound:
-            return await self._stat_directory(path)
+            return await self._stat_directory(f"{path}/")
         return Stat(found.size, found.modified, is_directory=False)
 
-    async def _stat_directory(self, path: str) -> Stat:
-        async for page in self.store.list(f"{path}/", directories=False):
+    async def _stat_directory(self, prefix: str) -> Stat:
+        async for page in self.store.list(prefix, directories=False):
             if page.objects:
                 return Stat(0, max(item.modified for item in page.objects), is_directory=True)
-        raise NotFound(f"{path} does not exist")
+        raise NotFound(f"{prefix.removesuffix('/')} does not exist")
 
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``Driver.read``."""
