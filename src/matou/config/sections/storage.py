@@ -161,9 +161,7 @@ class Storage(Settings):
     inmemory: InMemoryParameters = section(InMemoryParameters, "driver: gone when the registry stops; for tests")
     s3: S3Parameters | None = optional(S3Parameters, "driver: Amazon S3 and what is compatible")
     s3_v2: S3Parameters | None = optional(S3Parameters, "driver: another name of `s3` (GitLab)")
-    gcs: GcsParameters | None = optional(
-        GcsParameters, "driver: Google Cloud Storage", status=_no_driver("object storage: Google Cloud Storage")
-    )
+    gcs: GcsParameters | None = optional(GcsParameters, "driver: Google Cloud Storage")
     azure: AzureParameters | None = optional(
         AzureParameters, "driver: Azure Blob Storage", status=_no_driver("object storage: Azure")
     )

@@ -55,4 +55,8 @@ def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE
         from matou.registry.drivers.oss.store import OssStore  # noqa: PLC0415 -- loads the vendor's library
 
         return ObjectDriver(OssStore(storage.oss, surroundings))
+    if storage.gcs is not None:
+        from matou.registry.drivers.gcs.opening import open_store  # noqa: PLC0415 -- loads the vendor's library
+
+        return ObjectDriver(open_store(storage.gcs, surroundings.observer))
     return InMemoryDriver()
