@@ -145,6 +145,8 @@ class Driver(Protocol):
     def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Yield ``length`` bytes from ``start``, in pieces of at most 1 MiB.
 
+        Whoever stops before the end closes the generator (``streams.closing``), which gives the connection back.
+
         Raises:
             NotFound: there is none.
             StorageError: the content ends early.

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 from matou.registry.drivers.object_store import Segment
 from matou.registry.drivers.segment_buffer import SegmentBuffer
+from matou.registry.drivers.streams import closing
 from matou.registry.drivers.upload_segments import STARTED_AT, SegmentObjects, delete_objects, keys_below
 
 if TYPE_CHECKING:
@@ -101,10 +102,11 @@ class ObjectDriver:
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``Driver.read``."""
         left = length
-        async for piece in self.store.read(path, start, length):
-            for first in range(0, len(piece), READ_PIECE):
-                yield piece[first : first + READ_PIECE] if len(piece) > READ_PIECE else piece
-            left -= len(piece)
+        async with closing(self.store.read(path, start, length)) as pieces:
+            async for piece in pieces:
+                for first in range(0, len(piece), READ_PIECE):
+                    yield piece[first : first + READ_PIECE] if len(piece) > READ_PIECE else piece
+                left -= len(piece)
         if left:
             raise StorageError(f"{path} ends {left} bytes early")
 
@@ -172,10 +174,11 @@ class ObjectDriver:
         found = await self._content(path, size)
         if found.size != size:
             raise Conflict(f"the upload has {found.size} bytes, not {size}")
-        async for piece in self.segments.read(path, found.segments):
-            for first in range(0, len(piece), READ_PIECE):
-                yield piece[first : first + READ_PIECE]
-            size -= len(piece)
+        async with closing(self.segments.read(path, found.segments)) as pieces:
+            async for piece in pieces:
+                for first in range(0, len(piece), READ_PIECE):
+                    yield piece[first : first + READ_PIECE]
+                size -= len(piece)
         if size:
             raise StorageError(f"the upload {path} ends {size} bytes early")
 

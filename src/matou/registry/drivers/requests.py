@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from matou.registry.drivers.base import Transient
+from matou.registry.drivers.streams import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -188,12 +189,13 @@ class Requests:
         while length > 0:
             await self.admit()
             try:
-                async for piece in request(start, length):
-                    attempt = 0
-                    since = loop.time()
-                    start += len(piece)
-                    length -= len(piece)
-                    yield piece
+                async with closing(request(start, length)) as pieces:
+                    async for piece in pieces:
+                        attempt = 0
+                        start += len(piece)
+                        length -= len(piece)
+                        yield piece
+                        since = loop.time()  # a slow client's time is none of the storage's
                 if length > 0:
                     raise Transient(f"the storage sent {length} bytes less than it was asked for")
             except Transient as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from matou.registry.drivers.streams import closing
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
@@ -102,8 +104,9 @@ class SegmentObjects:
     async def read(self, upload: str, segments: Sequence[Segment]) -> AsyncIterator[bytes]:  # noqa: ARG002 -- keys say all
         """See ``UploadSegments.read``."""
         for segment in segments:
-            async for piece in self._store.read(segment.key, 0, segment.size):
-                yield piece
+            async with closing(self._store.read(segment.key, 0, segment.size)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def drop(self, upload: str, kept: Sequence[Segment], dropped: Sequence[str]) -> None:  # noqa: ARG002 -- as above
         """See ``UploadSegments.drop``."""

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.content.ranges import parse_range
+from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.errors import RegistryError
 from matou.registry.http.manifests import is_current
-from matou.registry.http.message import FileResponse, Response, StreamResponse
+from matou.registry.http.message import LARGEST_COLLECTED, FileResponse, Response, StreamResponse
 from matou.registry.index import changes
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from matou.registry.auth.base import Identity
     from matou.registry.http.context import Context
     from matou.registry.http.message import AnyResponse, Headers, Request
@@ -40,11 +43,7 @@ class Blobs:
         if size is None:
             raise _unknown(repository, digest)
         if not await self._context.has_content(digest, size):
-            # As if it were not there, so that clients, who ask before they push, push it again.
-            log.error(
-                "request %s: storage lacks blob %s, of %d bytes; pushing it again heals it", request.id, digest, size
-            )
-            raise _unknown(repository, digest)
+            raise self._lacking(request, repository, digest, size)
         etag = f'"{digest}"'
         headers: Headers = [
             ("docker-content-digest", digest),
@@ -76,7 +75,10 @@ class Blobs:
         local = self._context.driver.local_path(path)
         if local is not None:
             return FileResponse(status, headers, local, start, end)
-        return StreamResponse(status, headers, self._context.driver.read(path, start, end - start))
+        try:
+            return await _streamed(status, headers, self._context.driver.read(path, start, end - start), end - start)
+        except NotFound:
+            raise self._lacking(request, repository, digest, size) from None
 
     async def _url(self, method: str, digest: Digest, size: int) -> str | None:
         """Return the URL at the storage that a client is sent to, its ``Range`` included; None when Matou answers."""
@@ -86,6 +88,11 @@ class Blobs:
         if redirect.disable or not size or context.driver.local_path(path) is not None:
             return None
         return await context.driver.url(path, method, redirect.expirydelay)
+
+    def _lacking(self, request: Request, repository: str, digest: Digest, size: int) -> RegistryError:
+        """Log that a blob is lost, and answer as if it were not known: clients ask before they push, and push again."""
+        log.error("request %s: storage lacks blob %s, of %d bytes; pushing it again heals it", request.id, digest, size)
+        return _unknown(repository, digest)
 
     async def delete(self, _request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Remove a blob from the repository: 202, or 404 BLOB_UNKNOWN."""
@@ -98,6 +105,21 @@ class Blobs:
             raise _unknown(repository, digest)
         await context.projector.project(projections)
         return Response(202)
+
+
+async def _streamed(status: int, headers: Headers, pieces: AsyncIterator[bytes], length: int) -> AnyResponse:
+    """Return an answer with the bytes from a storage, which has sent the first of them.
+
+    Raises:
+        NotFound: there is no such blob.
+        StorageError: the storage failed before anything was answered.
+    """
+    if length <= LARGEST_COLLECTED:
+        return Response(status, headers, b"".join([piece async for piece in pieces]))
+    async for first in pieces:
+        if first:
+            return StreamResponse(status, headers, first, pieces, length)
+    raise StorageError(f"the storage sent nothing instead of {length} bytes")
 
 
 def _unknown(repository: str, digest: Digest) -> RegistryError:

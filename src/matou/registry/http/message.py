@@ -16,6 +16,7 @@ Headers = list[tuple[str, str]]
 
 JSON_TYPE = "application/json"
 MAX_PARAMETERS = 200  # of a query string
+LARGEST_COLLECTED = 1 << 18  # bytes of a body that is in memory as a whole, though it comes from storage
 
 
 class HeaderSource(Protocol):
@@ -138,11 +139,19 @@ class FileResponse:
 
 @dataclass(slots=True)
 class StreamResponse:
-    """An answer whose body comes in pieces; its length is among the headers."""
+    """An answer whose body comes in pieces.
+
+    Attributes:
+        first: piece: when there is one, the storage works, so an answer of success may begin.
+        rest: of the pieces; closed by whoever sends the answer.
+        length: bytes of the body, which the headers tell, too; more than ``LARGEST_COLLECTED``.
+    """
 
     status: int
     headers: Headers
-    chunks: AsyncIterator[bytes]
+    first: bytes
+    rest: AsyncIterator[bytes]
+    length: int
 
 
 AnyResponse = Response | FileResponse | StreamResponse

@@ -16,8 +16,10 @@ from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # documen
 
 from matou.registry.auth.base import Origin, Unauthorized
 from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.streams import closing
 from matou.registry.errors import RegistryError
 from matou.registry.http.message import FileResponse, Request, Response, StreamResponse, error_response
+from matou.registry.http.pipe import Pipe, ReaderGone, ReaderStalled
 from matou.registry.observe.client_address import connection_address
 from matou.registry.observe.current_request import CurrentRequest
 
@@ -33,6 +35,8 @@ log = logging.getLogger("matou.registry")
 NO_ORIGIN = Origin("", "")
 DRAIN_LIMIT = 64 << 20  # bytes of a refused body that are read, so that the client gets to see the answer
 DRAIN_TIME = 20.0  # seconds
+STALLED = 900.0  # seconds that a client may take nothing of a stream, which holds a connection to the storage
+OPENING = 60.0  # seconds until the server reads a stream, which it does at once unless the client has left
 
 
 class RsgiEndpoint:
@@ -184,16 +188,32 @@ def _send_bytes(protocol: Any, request: Request, response: Response, headers: li
 
 
 async def _stream(protocol: Any, request: Request, response: StreamResponse, headers: list[tuple[str, str]]) -> int:
-    transport = protocol.response_stream(response.status, headers)
-    sent = 0
-    try:
-        async for chunk in response.chunks:
-            await transport.send_bytes(chunk)
-            sent += len(chunk)
-    except StorageError as error:
-        # The connection ends before Content-Length is reached, so the client knows that it has not got everything.
-        log.error("request %s broke off after %d bytes: %s", request.id, sent, error)  # noqa: TRY400 -- the cause is known
-    return sent
+    """Send a body at the pace of the client; return the bytes that went on their way.
+
+    When something goes wrong the connection ends before Content-Length is reached, so the client knows that it has not
+    got everything.
+    """
+    async with closing(response.rest) as rest:
+        pipe = Pipe(STALLED, OPENING)
+        try:
+            protocol.response_file(response.status, headers, pipe.path)
+            await pipe.write(response.first, protocol.client_disconnect)
+            async for piece in rest:
+                await pipe.write(piece, protocol.client_disconnect)
+            if pipe.written != response.length:
+                raise StorageError(f"{response.length} bytes were expected")
+        except ReaderGone:
+            log.info("request %s: the client closed the connection after %d bytes", request.id, pipe.written)
+        except ReaderStalled:
+            log.warning(
+                "request %s broke off after %d bytes: the client takes no more of them", request.id, pipe.written
+            )
+        except StorageError as error:
+            log.error("request %s broke off after %d bytes: %s", request.id, pipe.written, error)  # noqa: TRY400 -- the cause is known
+            await pipe.opened()
+        finally:
+            pipe.close()
+        return pipe.written
 
 
 async def _drain(request: Request) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+from matou.registry.drivers.streams import closing
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
@@ -49,8 +51,9 @@ class MeasuredDriver:
 
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Count ``Reader``: until the first bytes are there."""
-        async for piece in self._first_timed("Reader", self._driver.read(path, start, length)):
-            yield piece
+        async with closing(self._first_timed("Reader", self._driver.read(path, start, length))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def local_path(self, path: str) -> str | None:
         """Count nothing: the kernel reads the file."""
@@ -66,8 +69,9 @@ class MeasuredDriver:
 
     async def walk(self, path: str) -> AsyncIterator[tuple[str, Stat]]:
         """Count ``Walk``: until the first content is there."""
-        async for item in self._first_timed("Walk", self._driver.walk(path)):
-            yield item
+        async with closing(self._first_timed("Walk", self._driver.walk(path))) as items:
+            async for item in items:
+                yield item
 
     async def delete(self, path: str) -> None:
         """Count ``Delete``."""
@@ -87,8 +91,9 @@ class MeasuredDriver:
 
     async def upload_read(self, path: str, size: int) -> AsyncIterator[bytes]:
         """Count ``Reader``: until the first bytes are there."""
-        async for piece in self._first_timed("Reader", self._driver.upload_read(path, size)):
-            yield piece
+        async with closing(self._first_timed("Reader", self._driver.upload_read(path, size))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def upload_commit(self, path: str, size: int, destination: str) -> None:
         """Count ``Move``."""
@@ -111,12 +116,13 @@ class MeasuredDriver:
         await self._driver.close()
 
     async def _first_timed(self, action: str, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        try:
-            yield await self._timed(action, anext(items))
-        except StopAsyncIteration:
-            return
-        async for item in items:
-            yield item
+        async with closing(items):
+            try:
+                yield await self._timed(action, anext(items))
+            except StopAsyncIteration:
+                return
+            async for item in items:
+                yield item
 
     async def _timed(self, action: str, work: Awaitable[T]) -> T:
         started = time.perf_counter()

@@ -12,16 +12,18 @@ import pytest
 from matou.registry.auth.base import Identity
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
+from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.errors import RegistryError
 from matou.registry.http.blobs import Blobs
 from matou.registry.http.context import Context
-from matou.registry.http.message import FileResponse, Request, Response, StreamResponse
+from matou.registry.http.message import LARGEST_COLLECTED, FileResponse, Request, Response, StreamResponse
 from tests.drivers.memory_store import MemoryStore
 from tests.unit.config.reading import parse
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from matou.registry.drivers.base import Driver
@@ -127,9 +129,8 @@ def test_redirects_can_be_switched_off(redirect: str, driver: ObjectDriver) -> N
     assert isinstance(head, Response)
     assert (head.status, dict(head.headers)["content-length"]) == (200, "10")
     part = pull(range="bytes=2-3")
-    assert isinstance(part, StreamResponse)
-    assert (part.status, dict(part.headers)["content-range"]) == (206, "bytes 2-3/10")
-    assert asyncio.run(collected(part)) == CONTENT[2:4]
+    assert isinstance(part, Response)
+    assert (part.status, dict(part.headers)["content-range"], part.body) == (206, "bytes 2-3/10", CONTENT[2:4])
 
 
 @pytest.mark.parametrize("methods", [("GET", "HEAD"), ("HEAD",)])
@@ -151,5 +152,67 @@ def test_nobody_is_sent_to_what_storage_lacks(driver: ObjectDriver, caplog: pyte
     assert f"request id-1: storage lacks blob {DIGEST}" in caplog.text
 
 
-async def collected(answer: StreamResponse) -> bytes:
-    return b"".join([piece async for piece in answer.chunks])
+def test_a_large_blob_is_streamed(driver: ObjectDriver) -> None:
+    content = secrets.token_bytes(LARGEST_COLLECTED + 10)
+    digest = Digest.of(content)
+    pull = Pull(driver, "{disable: true}")
+    pull.sizes[digest] = len(content)
+
+    async def pulled(**headers: str) -> tuple[AnyResponse, bytes]:
+        await driver.put(layout.blob_data(digest), content)
+        answer = await pull.ask(digest=digest, **headers)
+        assert isinstance(answer, StreamResponse)
+        return answer, answer.first + b"".join([piece async for piece in answer.rest])
+
+    answer, body = asyncio.run(pulled())
+    assert isinstance(answer, StreamResponse)
+    assert (answer.status, answer.length, body) == (200, len(content), content)
+    assert dict(answer.headers)["content-length"] == str(len(content))
+    answer, body = asyncio.run(pulled(range="bytes=9-"))
+    assert isinstance(answer, StreamResponse)
+    assert (answer.status, answer.length, body) == (206, len(content) - 9, content[9:])
+
+
+class Faulty(MemoryStore):
+    """A store whose objects cannot be read.
+
+    Args:
+        error: raised.
+        after: so many bytes.
+    """
+
+    def __init__(self, error: Exception, after: int) -> None:
+        super().__init__()
+        self._error = error
+        self._after = after
+
+    async def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:  # noqa: ARG002 -- the protocol's
+        if self._after:
+            yield bytes(min(self._after, length))
+        if self._after < length:
+            raise self._error
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), LARGEST_COLLECTED + 1])
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(StorageError("the storage failed"), "the storage failed"), (NotFound("gone a moment ago"), "BLOB_UNKNOWN")],
+)
+def test_storage_that_fails_at_once(size: int, error: Exception, raised: str, caplog: pytest.LogCaptureFixture) -> None:
+    driver = ObjectDriver(Faulty(error, 0))
+    pull = Pull(driver, "{disable: true}")
+
+    async def pulled() -> None:
+        await driver.put(PATH, bytes(size))
+        pull.sizes[DIGEST] = size
+        await pull.ask()
+
+    with pytest.raises((StorageError, RegistryError), match=raised):
+        asyncio.run(pulled())
+    assert ("storage lacks blob" in caplog.text) is isinstance(error, NotFound)
+
+
+def test_storage_that_fails_within_a_small_blob_fails_before_the_answer() -> None:
+    driver = ObjectDriver(Faulty(StorageError("the storage failed"), 3))
+    with pytest.raises(StorageError, match="the storage failed"):
+        Pull(driver, "{disable: true}")()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # documented there, not marked as exported
@@ -33,6 +35,7 @@ class FakeProtocol:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = b""
+        self._reading: threading.Thread | None = None
 
     def response_empty(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.response_bytes(status, headers, b"")
@@ -42,14 +45,23 @@ class FakeProtocol:
             raise ProtocolClosed("RSGI transport is closed")
         self.status, self.headers, self.body = status, dict(headers), body
 
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> FakeProtocol:
+    def response_file(self, status: int, headers: list[tuple[str, str]], path: str) -> None:
         self.status, self.headers = status, dict(headers)
-        return self
+        file = Path(path).open("rb")  # noqa: SIM115 -- the thread closes it
+        self._reading = threading.Thread(target=self._read, args=(file,))
+        self._reading.start()
 
-    async def send_bytes(self, data: bytes) -> None:
-        if self.closed:
-            raise ProtocolClosed("RSGI transport is closed")
-        self.body += data
+    def _read(self, file: BinaryIO) -> None:
+        with file:
+            self.body = file.read()
+
+    async def client_disconnect(self) -> None:
+        await asyncio.Event().wait()
+
+    def join(self) -> None:
+        """Wait until the body of a file is read."""
+        if self._reading is not None:
+            self._reading.join()
 
 
 class Rig:
@@ -88,6 +100,7 @@ class Rig:
         protocol = FakeProtocol(closed=closed)
         scope = FakeScope({"host": "r.example"}, path=path, method=method, query_string=query)
         asyncio.run(self.endpoint.serve(scope, protocol))
+        protocol.join()
         return protocol
 
 
@@ -153,15 +166,27 @@ def test_a_client_that_left_is_no_error(path: str, caplog: pytest.LogCaptureFixt
 
 
 def test_a_stream_that_breaks_off(caplog: pytest.LogCaptureFixture) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
+    async def rest() -> AsyncIterator[bytes]:
         yield b"abc"
         raise StorageError("the disk is gone")
 
-    rig = Rig(lambda _: StreamResponse(200, [("content-length", "10")], chunks()))
+    rig = Rig(lambda _: StreamResponse(200, [("content-length", "10")], b"xyz", rest(), 10))
     protocol = rig.request("/v2/a/blobs/x")
-    assert protocol.body == b"abc"
-    assert rig.access[0][3:] == (200, 3)
-    assert "broke off after 3 bytes: the disk is gone" in caplog.text
+    assert (protocol.headers["content-length"], protocol.body) == ("10", b"xyzabc")
+    assert rig.access[0][3:] == (200, 6)
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert record.getMessage() == (
+        f"request {protocol.headers['x-request-id']} broke off after 6 bytes: the disk is gone"
+    )
+
+
+def test_a_stream_that_ends_early(caplog: pytest.LogCaptureFixture) -> None:
+    async def rest() -> AsyncIterator[bytes]:
+        yield b"abc"
+
+    Rig(lambda _: StreamResponse(200, [("content-length", "10")], b"xyz", rest(), 10)).request("/v2/a/blobs/x")
+    assert "broke off after 6 bytes: 10 bytes were expected" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,200 @@
+"""Bodies from object storage through the real server: at the client's pace, and cut where the storage fails."""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from matou.registry.http.message import LARGEST_COLLECTED
+from tests.registry_http.client import connected
+from tests.registry_http.content import blob
+from tests.servers.ports import free_port
+from tests.servers.program import environment
+from tests.servers.stream_server import PIECE
+from tests.servers.waiting import answers, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MIB = 1 << 20
+HUGE = 1 << 40  # bytes that nobody could hold
+ON_THE_WAY = 16 * MIB  # bytes that may be in pipe, server and sockets; loopback sockets take about 6 MiB
+
+
+class StreamServer:
+    """A running ``tests.servers.stream_server``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.servers.stream_server", str(self.port)],
+                env=environment(),
+                stdout=log,
+                stderr=log,
+            )
+        wait_until(lambda: answers(self.url("state"), 200), process=self.process, log=self.log)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}/v2/{path}"
+
+    def state(self) -> dict[str, int]:
+        found: dict[str, int] = self.get("state").json()
+        return found
+
+    def get(self, path: str) -> httpx.Response:
+        return httpx.get(self.url(path), timeout=60, trust_env=False)
+
+    def connect(self, path: str) -> socket.socket:
+        """Send a request, and read nothing."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection.sendall(f"GET /v2/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return connection
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StreamServer]:
+    server = StreamServer(tmp_path_factory.mktemp("streams"))
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test no stream is open, and no descriptor or task is left."""
+    if "server" not in request.fixturenames:
+        yield
+        return
+    server: StreamServer = request.getfixturevalue("server")
+    before = server.state()
+    yield
+    wait_until(lambda: is_like(server.state(), before), log=server.log)
+
+
+def is_like(state: dict[str, int], before: dict[str, int]) -> bool:
+    return state["open"] == 0 and all(state[key] <= before[key] for key in ("descriptors", "tasks"))
+
+
+def receive(connection: socket.socket, size: int) -> int:
+    """Read so many bytes at least."""
+    received = 0
+    while received < size and (piece := connection.recv(1 << 16)):
+        received += len(piece)
+    return received
+
+
+def test_a_slow_client_sets_the_pace(server: StreamServer) -> None:
+    before = server.state()
+    with server.connect(f"steady/{HUGE}") as connection:
+        received = receive(connection, MIB)
+        # The client reads a little now and then: the server must never be much ahead.
+        for _ in range(20):
+            received += receive(connection, MIB)
+            state = server.state()
+            assert state["produced"] - before["produced"] <= received + ON_THE_WAY
+            assert state["memory"] <= before["memory"] + ON_THE_WAY
+
+
+def test_many_slow_clients(server: StreamServer) -> None:
+    before = server.state()
+    connections = [server.connect(f"steady/{HUGE}") for _ in range(20)]
+    for connection in connections:
+        assert receive(connection, MIB)
+    state = server.state()
+    assert state["open"] == len(connections)
+    # What the kernel holds for sockets and pipes does not count here.
+    assert state["memory"] <= before["memory"] + len(connections) * 2 * MIB
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.parametrize("kind", ["steady", "slow"])
+@pytest.mark.parametrize("size", [LARGEST_COLLECTED + 1, 3 * MIB + 5])
+def test_everything_arrives(kind: str, size: int, server: StreamServer) -> None:
+    assert server.get(f"{kind}/{size}").content == (PIECE * 4)[:size]
+
+
+def test_streams_do_not_wait_for_each_other(server: StreamServer) -> None:
+    size = 20 * MIB
+
+    def pull(_: int) -> int:
+        return len(server.get(f"steady/{size}").content)
+
+    with server.connect(f"steady/{HUGE}") as stalled, ThreadPoolExecutor(8) as pool:
+        receive(stalled, 1)
+        assert list(pool.map(pull, range(16))) == [size] * 16
+
+
+@pytest.mark.parametrize("kind", ["broken", "short"])
+def test_a_storage_that_fails_cuts_the_connection(kind: str, server: StreamServer) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("GET", f"/v2/{kind}/{4 * MIB}")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        answer.read()
+    expected = PIECE * 2 if kind == "broken" else b"few"
+    assert expected.startswith(caught.value.partial)
+    connection.close()
+
+
+@pytest.mark.parametrize(("kind", "status"), [("steady", 0), ("broken", 1), ("short", 1)])
+def test_http2(kind: str, status: int, server: StreamServer, tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    curl: list[str | Path] = [
+        "curl",
+        "-sS",
+        "--http2-prior-knowledge",
+        "--max-time",
+        "60",
+        "-o",
+        body,
+        "-w",
+        "%{http_version} %{http_code}",
+    ]
+    done = subprocess.run([*curl, server.url(f"{kind}/{4 * MIB}")], capture_output=True, text=True, check=False)
+    assert done.stdout == "2 200"
+    assert (done.returncode != 0) == bool(status), done.stderr
+    content = body.read_bytes()
+    assert (PIECE * 4).startswith(content) or content == b"few"
+    assert (len(content) == 4 * MIB) == (status == 0)
+
+
+@pytest.mark.parametrize("kind", ["steady", "slow"])
+def test_a_client_that_leaves_frees_the_storage(kind: str, server: StreamServer) -> None:
+    for _ in range(5):
+        with server.connect(f"{kind}/{HUGE}") as connection:
+            receive(connection, 1)
+        with server.connect(f"{kind}/{HUGE}"):
+            pass  # gone before it could read anything
+
+
+def test_a_registry_that_streams(tmp_path: Path) -> None:
+    """Pulls through the whole registry, from the one driver with neither files nor URLs that every machine has."""
+    content = blob(secrets.token_bytes(3 * MIB))
+    with connected(tmp_path, {"storage": {"inmemory": {}}}) as client:
+        client.push_blob("a/b", content)
+        path = f"/a/b/blobs/{content.digest}"
+        whole = client.ask("GET", path)
+        assert (whole.status_code, whole.content) == (200, content.content)
+        assert client.ask("HEAD", path).headers["content-length"] == str(3 * MIB)
+        for first, last in ((0, 9), (5, 2 * MIB), (MIB, 3 * MIB - 1)):
+            part = client.ask("GET", path, headers={"Range": f"bytes={first}-{last}"})
+            assert (part.status_code, part.content) == (206, content.content[first : last + 1])
+            assert part.headers["content-range"] == f"bytes {first}-{last}/{3 * MIB}"
