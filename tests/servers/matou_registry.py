@@ -18,8 +18,9 @@ from tests.servers.program import MATOU, environment
 from tests.servers.waiting import answers, tail, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+NO_DRIVERS = {"maintenance", "cache", "delete", "redirect", "tag"}  # keys of the section storage
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
 
@@ -31,9 +32,16 @@ class MatouRegistry:
         folder: of its tree, configuration, log (standard error) and access log (standard output).
         sections: of config.yml; what is missing in them is added.
         workers: processes.
+        variables: of its environment.
     """
 
-    def __init__(self, folder: Path, sections: dict[str, Any] | None = None, workers: int = 2) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sections: dict[str, Any] | None = None,
+        workers: int = 2,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.workers = workers
@@ -41,6 +49,12 @@ class MatouRegistry:
         self.log = folder / "log"
         self.access_log = folder / "access_log"
         self.sections = sections or {}
+        self.variables = {
+            "MATOU_REGISTRY_WORKERS": str(workers),
+            "MATOU_REGISTRY_STATE": str(folder / "state"),
+            "PYTHONUNBUFFERED": "1",
+            **(variables or {}),
+        }
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,7 +78,7 @@ class MatouRegistry:
         with self.log.open("ab") as log, self.access_log.open("ab") as access_log:
             self.process = subprocess.Popen(
                 [MATOU, "registry", "serve", configuration],
-                env=environment(MATOU_REGISTRY_WORKERS=str(self.workers), PYTHONUNBUFFERED="1"),
+                env=environment(**self.variables),
                 stdin=subprocess.DEVNULL,
                 stdout=access_log,
                 stderr=log,
@@ -74,7 +88,7 @@ class MatouRegistry:
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}} | self.sections
         storage = dict(document["storage"])
-        if "inmemory" not in storage:
+        if not set(storage) - NO_DRIVERS:
             storage["filesystem"] = {"rootdirectory": str(self.tree)}
         storage.setdefault("delete", {"enabled": True})
         http = {"addr": self.address, "secret": "of-the-tests"} | document["http"]
@@ -144,9 +158,14 @@ def _resident(pid: int) -> int:
 
 
 @contextlib.contextmanager
-def running_registry(folder: Path, sections: dict[str, Any] | None = None, workers: int = 2) -> Iterator[MatouRegistry]:
+def running_registry(
+    folder: Path,
+    sections: dict[str, Any] | None = None,
+    workers: int = 2,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[MatouRegistry]:
     """Yield a running registry; end it afterwards."""
-    registry = MatouRegistry(folder, sections, workers)
+    registry = MatouRegistry(folder, sections, workers, variables)
     try:
         registry.start()
         yield registry
