@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AZURITE := tests/servers/azurite
 LOCK := .lock-venv
 PIP_COMPILE := $(LOCK)/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
@@ -26,8 +27,14 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.runtime
 serve: $(VENV)
 	@exec $(BIN)/matou serve
 
+# Azurite, which the tests of the azure driver start.
+$(AZURITE)/node_modules/.installed: $(AZURITE)/package-lock.json
+	@command -v npm >/dev/null || .ci/packages tests
+	npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
 # A file of tests stays on one worker, so that the servers it starts serve all of it.
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(AZURITE)/node_modules/.installed
 	.ci/packages tests
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
@@ -64,5 +71,5 @@ reference: $(VENV)/.dev
 	$(BIN)/python -m matou.portal.api.reference > docs/rest-api.md
 
 clean:
-	rm -rf $(VENV) $(LOCK) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOCK) $(AZURITE)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,12 @@ def answers(url: str, *statuses: int) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).status_code in statuses
     except httpx.TransportError:
         return False
+
+
+def accepts(port: int) -> bool:
+    """Tell whether something takes connections on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ class Front:
         seaweedfs: S3 endpoint of the objects.
         keys: that may sign, by their ids.
         region: of all buckets.
-        buckets: there are; made where SeaweedFS has none.
+        buckets: that are made, besides those of SeaweedFS.
         aliases: buckets by hosts that are bound to them.
         faults: on demand.
         undeletable: keys that DeleteMultipleObjects fails to delete.
@@ -73,9 +72,8 @@ class Front:
         ) as session:
             objects = Objects(self.seaweedfs, session)
             for bucket in (PARTS, *self.buckets):
-                with contextlib.suppress(OssError):  # it is there
-                    async with objects.send("PUT", bucket):
-                        pass
+                async with objects.send("PUT", bucket):
+                    pass
             application[OPERATIONS] = Operations(objects, lambda: self.undeletable)
             yield
 
@@ -108,8 +106,6 @@ class Front:
                 "all future requests to this endpoint.",
                 {"Bucket": request.bucket, "Endpoint": place},
             )
-        if request.bucket not in self.buckets:
-            raise OssError(404, "NoSuchBucket", "The specified bucket does not exist.")
         if key.operations is not None and request.operation not in key.operations:
             raise OssError(403, "AccessDenied", "You have no right to access this object because of bucket acl.")
 

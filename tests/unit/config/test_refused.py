@@ -12,8 +12,6 @@ DRIVER = "version: 0.1\nstorage:\n  "
 CREDENTIALS = "{username: u, password: p, authurl: 'https://x/', container: c}"
 # The key, a configuration that asks for it, and one that has the key and does not ask for it.
 ASKED: dict[str, tuple[str, str]] = {
-    "storage.azure": (DRIVER + "azure: {accountname: a, container: c}\n", MINIMAL),
-    "storage.azure_v2": (DRIVER + "azure_v2: {accountname: a, container: c}\n", MINIMAL),
     "storage.swift": (DRIVER + f"swift: {CREDENTIALS}\n", MINIMAL),
     "storage.cache.blobdescriptor": (
         DRIVER + "inmemory:\n  cache: {blobdescriptor: redis}\n",

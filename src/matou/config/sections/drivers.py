@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from matou.config.containers import Anything, MapOf
-from matou.config.kinds import Boolean, Choice, Duration, Integer, Text
-from matou.config.schema import Settings, section, setting
+from matou.config.kinds import Boolean, Integer, Text
+from matou.config.schema import Settings, setting
 from matou.config.yaml_lines import Scalar
 
 if TYPE_CHECKING:
@@ -136,65 +136,6 @@ class GcsParameters(Settings):
     def identity(self) -> tuple[str, ...]:
         """What tells this storage from others; the bucket comes first."""
         return self.bucket, self.rootdirectory.strip("/")
-
-
-@dataclass(frozen=True, slots=True)
-class AzureCredentials(Settings):
-    """``storage.azure.credentials``."""
-
-    type: str = setting(
-        Choice(("client_secret", "shared_key", "default_credentials")), "shared_key", "how to authenticate"
-    )
-    clientid: str = setting(Text(), "", "of `client_secret`")
-    tenantid: str = setting(Text(), "", "of `client_secret`")
-    secret: str = setting(Text(), "", "of `client_secret`", secret=True)
-
-
-@dataclass(frozen=True, slots=True)
-class AzureParameters(Settings):
-    """``storage.azure`` and GitLab's ``storage.azure_v2``."""
-
-    accountname: str = setting(Text(), "", "storage account", required=True)
-    accountkey: str = setting(Text(), "", "its key", secret=True)
-    connectionstring: str = setting(Text(), "", "all of it in one text", secret=True)
-    container: str = setting(Text(), "", "its name", required=True)
-    credentials: AzureCredentials = section(AzureCredentials, "other ways to authenticate")
-    credentials_type: str = setting(
-        Choice(("shared_key", "client_secret", "default_credentials", "default")), "shared_key", "GitLab's form"
-    )
-    tenant_id: str = setting(Text(), "", "of `client_secret` (GitLab)")
-    client_id: str = setting(Text(), "", "of `client_secret` (GitLab)")
-    secret: str = setting(Text(), "", "of `client_secret` (GitLab)", secret=True)
-    rootdirectory: str = setting(Text(), "", "prefix of all names")
-    realm: str = setting(Text(), "core.windows.net", "end of the service's host name")
-    serviceurl: str = setting(Text(), "", "URL of the service, instead of `realm` (GitLab)")
-    max_retries: int = setting(Integer(0), 5, "of a request")
-    retry_delay: float = setting(Duration(), 0.1, "between retries")
-    retry_try_timeout: float = setting(Duration(), 0.0, "of each try (GitLab)")
-    max_retry_delay: float = setting(Duration(), 0.0, "longest wait between retries (GitLab)")
-    skipverify: bool = setting(Boolean(), default=False, doc="don't check the service's certificate")
-    legacyrootprefix: bool = setting(Boolean(), default=False, doc="names begin with `/` (GitLab)")
-    trimlegacyrootprefix: bool = setting(Boolean(), default=True, doc="names don't begin with `/` (GitLab)")
-    api_pool_initial_interval: float = setting(Duration(), 0.1, "first wait for a copy (GitLab)")
-    api_pool_max_interval: float = setting(Duration(), 1.0, "longest wait for a copy (GitLab)")
-    api_pool_max_elapsed_time: float = setting(Duration(), 5.0, "all waits for a copy (GitLab)")
-    debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
-    debug_log_events: str = setting(Text(), "", "which events are logged (GitLab)")
-
-    def verify(self, node: MappingNode, place: Place) -> AzureParameters:
-        """Refuse both or neither of two opposite settings, as GitLab's fork does."""
-        both = "legacyrootprefix" in node.entries and "trimlegacyrootprefix" in node.entries
-        if both and self.legacyrootprefix == self.trimlegacyrootprefix:
-            place.child("trimlegacyrootprefix").error(
-                node.key_origins["trimlegacyrootprefix"],
-                f"is {str(self.legacyrootprefix).lower()}, as is legacyrootprefix; expected the opposite, or one alone",
-            )
-        return self
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What tells this storage from others; the container comes first."""
-        return self.container, self.accountname, self.serviceurl or self.realm, self.rootdirectory.strip("/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from matou.config.kinds import Boolean, Duration, Integer, Text
 from matou.config.schema import NoEffect, Refused, Settings, optional, section, setting, settings_of
+from matou.config.sections.azure import AzureParameters
 from matou.config.sections.drivers import (
-    AzureParameters,
     FilesystemParameters,
     GcsParameters,
     InMemoryParameters,
@@ -162,12 +162,8 @@ class Storage(Settings):
     s3: S3Parameters | None = optional(S3Parameters, "driver: Amazon S3 and what is compatible")
     s3_v2: S3Parameters | None = optional(S3Parameters, "driver: another name of `s3` (GitLab)")
     gcs: GcsParameters | None = optional(GcsParameters, "driver: Google Cloud Storage")
-    azure: AzureParameters | None = optional(
-        AzureParameters, "driver: Azure Blob Storage", status=_no_driver("object storage: Azure")
-    )
-    azure_v2: AzureParameters | None = optional(
-        AzureParameters, "driver: GitLab's second for Azure", status=_no_driver("object storage: Azure")
-    )
+    azure: AzureParameters | None = optional(AzureParameters, "driver: Azure Blob Storage")
+    azure_v2: AzureParameters | None = optional(AzureParameters, "driver: another name of `azure` (GitLab)")
     swift: SwiftParameters | None = optional(
         SwiftParameters, "driver: OpenStack Swift", status=_no_driver("object storage: Swift")
     )
@@ -188,6 +184,11 @@ class Storage(Settings):
     def s3_parameters(self) -> S3Parameters | None:
         """Those of S3, under either name; None when another driver is configured."""
         return {"s3": self.s3, "s3_v2": self.s3_v2}.get(self.driver)
+
+    @property
+    def azure_parameters(self) -> AzureParameters | None:
+        """Those of Azure, under either name; None when another driver is configured."""
+        return {"azure": self.azure, "azure_v2": self.azure_v2}.get(self.driver)
 
     def verify(self, node: Mapping, place: Place) -> Storage:
         """Find the driver."""

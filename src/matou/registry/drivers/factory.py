@@ -59,4 +59,10 @@ def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE
         from matou.registry.drivers.gcs.opening import open_store  # noqa: PLC0415 -- loads the vendor's library
 
         return ObjectDriver(open_store(storage.gcs, surroundings.observer))
+    if storage.azure_parameters is not None:
+        from matou.registry.drivers.azure.segments import SegmentBlocks  # noqa: PLC0415 -- as above
+        from matou.registry.drivers.azure.store import AzureStore  # noqa: PLC0415 -- as above
+
+        store = AzureStore(storage.azure_parameters, surroundings)
+        return ObjectDriver(store, SegmentBlocks(store))
     return InMemoryDriver()

@@ -1,0 +1,261 @@
+"""The blobs of a container.
+
+Concurrency: everything runs on the event loop. Blobs are replaced as a whole by the service; see ``blocks`` and
+``copying`` for what several processes may do to one at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from azure.storage.blob.aio import BlobPrefix
+
+from matou.registry.drivers.azure.account import Account
+from matou.registry.drivers.azure.blocks import GONE, Blocks, new_stamp, staged_at, staged_block
+from matou.registry.drivers.azure.connection import SHORT, Connection
+from matou.registry.drivers.azure.content import StagedBlob
+from matou.registry.drivers.azure.copying import DONE, Copier, Pace
+from matou.registry.drivers.azure.debug_log import DebugLog
+from matou.registry.drivers.azure.errors import Refusal
+from matou.registry.drivers.azure.names import Names
+from matou.registry.drivers.azure.segments import block_of, data_of
+from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
+from matou.registry.drivers.requests import LONGEST_PAUSE, RequestLimit, Requests
+from matou.registry.drivers.streams import closing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from azure.storage.blob import BlobProperties
+
+    from matou.config.sections.azure import AzureParameters
+    from matou.registry.drivers.factory import Surroundings
+    from matou.registry.drivers.object_store import ObjectStore, Segment
+
+MIB = 1 << 20
+SINGLE_PUT = MIB  # bytes of a blob that is stored in one request
+DELETED_AT_ONCE = 16  # requests: the service's own batches have limits of their own, and fail in part
+PAGE = 5000  # blobs; the most that the service gives
+COPY_SECONDS = 86400.0  # for which a source is signed
+CHANGED = "ConditionNotMet"
+
+
+class AzureStore:
+    """See ``ObjectStore``.
+
+    Args:
+        parameters: of the driver.
+        surroundings: what it shares with others.
+
+    Raises:
+        StorageError: the account's key is none.
+    """
+
+    name = "azure"
+    segments = SegmentRules(8 * MIB, growth=8000)  # 2 TiB in 50,000 blocks
+    keeps_segments = False
+
+    def __init__(self, parameters: AzureParameters, surroundings: Surroundings) -> None:
+        self.names = Names.of(parameters)
+        debug_log = DebugLog(parameters.events, surroundings.observer)
+        requests = Requests(
+            parameters.max_retries,
+            RequestLimit(0),
+            debug_log,
+            first_pause=parameters.retry_delay,
+            longest_pause=parameters.max_retry_delay or LONGEST_PAUSE,
+        )
+        self.connection = Connection(
+            Account.of(parameters),
+            requests,
+            debug_log,
+            skipverify=parameters.skipverify,
+            try_timeout=parameters.retry_try_timeout,
+        )
+        self.blocks = Blocks(self.connection)
+        self.copier = Copier(self.connection, Pace.of(parameters))
+
+    def segment_prefix(self, upload: str) -> str:
+        """See ``ObjectStore.segment_prefix``."""
+        return f"{upload}/"
+
+    async def get(self, key: str) -> bytes:
+        """See ``ObjectStore.get``."""
+        name = self.names.name(key)
+
+        async def once() -> bytes:
+            async with closing(self.connection.read(name, 0, None, "")) as pieces:
+                return b"".join([piece async for _, piece in pieces])
+
+        return await self.connection.requests.send(once)
+
+    async def put(self, key: str, chunks: Sequence[bytes]) -> None:
+        """See ``ObjectStore.put``."""
+        name = self.names.name(key)
+        if sum(map(len, chunks)) <= SINGLE_PUT:
+            blob, content = self.connection.blob(name), b"".join(chunks)
+            await self.connection.send(f"storing {name}", lambda: blob.upload_blob(content, overwrite=True))
+        else:
+            await self.connection.requests.send(lambda: self._put_block(name, chunks))
+
+    async def _put_block(self, name: str, chunks: Sequence[bytes]) -> None:
+        block = staged_block(0, new_stamp())
+        await self.blocks.stage(name, block, chunks)
+        try:
+            await self.blocks.commit(name, [block])
+        except Refusal as refusal:
+            if refusal.code == GONE:  # another writer has replaced the blob in between: this one does so again
+                raise Transient(str(refusal)) from refusal
+            raise
+
+    async def head(self, key: str) -> StoredObject:
+        """See ``ObjectStore.head``. What a copy has not filled yet, or never will, is not there."""
+        blob = self.connection.blob(self.names.name(key))
+        found = await self.connection.send(f"looking at {blob.blob_name}", blob.get_blob_properties)
+        if found.copy.status not in DONE:
+            raise NotFound(f"{key} is not completely copied")
+        return StoredObject(key, found.size, found.last_modified.timestamp())
+
+    async def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """See ``ObjectStore.read``. Every attempt after the first wants the version that the first has found."""
+        name, etag = self.names.name(key), ""
+
+        async def once(start: int, length: int) -> AsyncIterator[bytes]:
+            nonlocal etag
+            try:
+                async with closing(self.connection.read(name, start, length, etag)) as pieces:
+                    async for found, piece in pieces:
+                        etag = found
+                        yield piece
+            except Refusal as refusal:
+                if refusal.code == SHORT:
+                    raise StorageError(f"{key} has no {start + length} bytes") from None
+                if refusal.code == CHANGED:
+                    raise StorageError(f"{key} was replaced while it was read") from None
+                raise
+
+        async with closing(self.connection.requests.stream(once, start, length)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
+        """See ``ObjectStore.list``."""
+        async for items in self._pages(prefix, deep=not directories):
+            objects, found = [], []
+            for item in items:
+                key = self.names.key(item.name)
+                if key is None:
+                    continue
+                if isinstance(item, BlobPrefix):
+                    found.append(key[len(prefix) :].rstrip("/"))
+                else:
+                    objects.append(StoredObject(key, item.size, item.last_modified.timestamp()))
+            yield Listing(objects, found)
+
+    async def _pages(
+        self, prefix: str, *, deep: bool = True, uncommitted: bool = False
+    ) -> AsyncIterator[Sequence[Any]]:
+        """Yield the pages of a listing as the client has them."""
+        name, container = self.names.name(prefix), self.connection.container
+        given: dict[str, Any] = {"name_starts_with": name or None, "results_per_page": PAGE}
+        if uncommitted:
+            given["include"] = ["uncommittedblobs"]
+        token: str | None = None
+        while True:
+
+            async def page(token: str | None = token) -> tuple[Sequence[Any], str | None]:
+                pages: Any = (container.list_blobs(**given) if deep else container.walk_blobs(**given)).by_page(token)
+                return [item async for item in await anext(pages)], pages.continuation_token
+
+            items, token = await self.connection.send(f"listing {name or 'the container'}", page)
+            yield items
+            if not token:
+                return
+
+    async def uncommitted(self, prefix: str) -> AsyncIterator[tuple[str, BlobProperties]]:
+        """Yield the blobs of which blocks are staged and nothing is committed."""
+        async for items in self._pages(prefix, uncommitted=True):
+            for item in items:
+                key = self.names.key(item.name)
+                if not item.size and key is not None and not await self._is_committed(item.name):
+                    yield key, item
+
+    async def _is_committed(self, name: str) -> bool:
+        blob = self.connection.blob(name)
+        try:
+            await self.connection.send(f"looking at {name}", blob.get_blob_properties)
+        except NotFound:
+            return False
+        return True
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """See ``ObjectStore.delete``."""
+        slots = asyncio.Semaphore(DELETED_AT_ONCE)
+
+        async def delete(key: str) -> None:
+            blob = self.connection.blob(self.names.name(key))
+            async with slots:
+                try:
+                    await self.connection.send(
+                        f"deleting {blob.blob_name}", lambda: blob.delete_blob(delete_snapshots="include")
+                    )
+                except NotFound:
+                    return
+
+        outcomes = await asyncio.gather(*map(delete, keys), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+
+    async def assemble(self, segments: Sequence[Segment], key: str) -> None:
+        """See ``ObjectStore.assemble``: the blocks of an upload become its blob, which is copied to its place."""
+        name = self.names.name(data_of(segments[0].key.rpartition("/")[0]))
+        try:
+            await self.blocks.commit(name, [block_of(segment.key) for segment in segments])
+        except Refusal as refusal:
+            if refusal.code == GONE:
+                raise NotFound(f"a segment of {name} does not exist") from refusal
+            raise
+        size = sum(segment.size for segment in segments)
+        await self.copier.place(self.connection.account.url(name), self.names.name(key), size)
+
+    async def open(self, key: str) -> StagedBlob:
+        """See ``ObjectStore.open``."""
+        return StagedBlob(self, key)
+
+    async def url(self, key: str, method: str, seconds: float) -> str | None:  # noqa: ARG002 -- reading is GET and HEAD
+        """See ``ObjectStore.url``."""
+        return await self.connection.signed_url(self.names.name(key), seconds)
+
+    async def copy_from(self, source: ObjectStore, key: str, size: int) -> bool:  # noqa: ARG002 -- the service knows
+        """See ``ObjectStore.copy_from``."""
+        if not isinstance(source, AzureStore):
+            return False
+        name = source.names.name(key)
+        url = await source.connection.signed_url(name, COPY_SECONDS)
+        if url is None:
+            # Within the account, who may do this here may do that there.
+            if source.connection.account.endpoint != self.connection.account.endpoint:
+                return False
+            url = source.connection.account.url(name)
+        await self.copier.replace(url, self.names.name(key))
+        return True
+
+    async def sweep(self, age: float) -> int:
+        """See ``ObjectStore.sweep``: content that was staged and never committed."""
+        before, swept = time.time() - age, 0
+        async for key, _ in self.uncommitted(""):
+            name = self.names.name(key)
+            begun = [staged_at(block) for block, _ in await self.blocks.of(name, "uncommitted")]
+            if begun and all(at is not None and at < before for at in begun):
+                await self.blocks.clear(name)
+                swept += 1
+        return swept
+
+    async def close(self) -> None:
+        """See ``ObjectStore.close``."""
+        await self.connection.close()
+        self.connection.requests.close()
