@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from matou.config.sections.drivers import S3Parameters
+from matou.config.sections.s3 import S3Parameters
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.s3.store import S3Store

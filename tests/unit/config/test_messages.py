@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOKEN = "auth:\n  token:\n    realm: r\n    service: s\n    issuer: i\n    rootcertbundle: /c\n"
-DRIVERS = "filesystem, inmemory, s3, s3_v2, gcs, azure, azure_v2, swift, oss"
+DRIVERS = "filesystem, inmemory, s3, s3_v2, s3aws, gcs, azure, azure_v2, swift, oss"
 DURATION = "expected a duration such as 30s, 1h30m or 500ms"
 
 WRONG = [

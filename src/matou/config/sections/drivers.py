@@ -51,66 +51,6 @@ class InMemoryParameters(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class S3Parameters(Settings):
-    """``storage.s3`` and GitLab's ``storage.s3_v2``.
-
-    Attributes:
-        has_path_style: whether the bucket is in the path of URLs, not in the host name.
-    """
-
-    accesskey: str = setting(Text(), "", "key id; unless given the environment's or the machine's role", secret=True)
-    secretkey: str = setting(Text(), "", "secret of the key", secret=True)
-    sessiontoken: str = setting(Text(), "", "token of a temporary key", secret=True)
-    region: str = setting(Text(), "", "region of the bucket", required=True)
-    regionendpoint: str = setting(Text(), "", "URL of a service that is compatible with S3")
-    redirectendpoint: str = setting(Text(), "", "URL that clients are sent to, if it differs")
-    forcepathstyle: bool = setting(Boolean(), default=False, doc="bucket in the path, not in the host name")
-    pathstyle: bool = setting(Boolean(), default=False, doc="GitLab's name of `forcepathstyle`")
-    virtualhostedstyle: bool = setting(Boolean(), default=False, doc="bucket in the host name")
-    bucket: str = setting(Text(), "", "its name", required=True)
-    encrypt: bool = setting(Boolean(), default=False, doc="encrypt objects in the bucket")
-    keyid: str = setting(Text(), "", "KMS key of the encryption")
-    secure: bool = setting(Boolean(), default=True, doc="HTTPS to the service")
-    skipverify: bool = setting(Boolean(), default=False, doc="don't check the service's certificate")
-    v4auth: bool = setting(Boolean(), default=True, doc="signatures of version 4")
-    chunksize: int = setting(Integer(5 * MIB), 10 * MIB, "bytes of a part of an upload")
-    multipartcopychunksize: int = setting(Integer(5 * MIB), 32 * MIB, "bytes of a part of a copy")
-    multipartcopymaxconcurrency: int = setting(Integer(1), 100, "parts copied at a time")
-    multipartcopythresholdsize: int = setting(Integer(0), 32 * MIB, "bytes from which a copy has parts")
-    rootdirectory: str = setting(Text(), "", "prefix of all keys")
-    storageclass: str = setting(Text(), "STANDARD", "of new objects")
-    objectacl: str = setting(Text(), "private", "canned access list of new objects")
-    objectownership: bool = setting(Boolean(), default=False, doc="bucket owns its objects: no access lists (GitLab)")
-    useragent: str = setting(Text(), "", "User-Agent of requests")
-    usedualstack: bool = setting(Boolean(), default=False, doc="IPv6 endpoints too")
-    usefipsendpoint: bool = setting(Boolean(), default=False, doc="FIPS endpoints")
-    accelerate: bool = setting(Boolean(), default=False, doc="transfer acceleration")
-    loglevel: str = setting(Text(), "off", "what the client library logs")
-    parallelwalk: bool = setting(Boolean(), default=False, doc="list in parallel (GitLab)")
-    maxrequestspersecond: int = setting(Integer(0), 350, "0: no limit (GitLab)")
-    maxretries: int = setting(Integer(0), 10, "of a request (GitLab)")
-    checksum_disabled: bool = setting(Boolean(), default=False, doc="no checksums of parts (GitLab)")
-    checksum_algorithm: str = setting(Text(), "", "of parts (GitLab)")
-    has_path_style: bool = False
-
-    def verify(self, node: MappingNode, place: Place) -> S3Parameters:  # noqa: ARG002 -- nothing can be wrong
-        """Settle where the bucket's name goes, as Distribution and GitLab's fork do.
-
-        Unless told otherwise it is in the host name at Amazon, and in the path at other services.
-        """
-        style = bool(self.regionendpoint)
-        for key, means_path in (("virtualhostedstyle", False), ("forcepathstyle", True), ("pathstyle", True)):
-            if key in node.entries:
-                style = getattr(self, key) == means_path
-        return dataclasses.replace(self, has_path_style=style)
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What tells this storage from others; the bucket comes first."""
-        return self.bucket, self.regionendpoint, self.rootdirectory.strip("/")
-
-
-@dataclass(frozen=True, slots=True)
 class GcsParameters(Settings):
     """``storage.gcs``."""
 

@@ -14,9 +14,9 @@ from matou.config.sections.drivers import (
     GcsParameters,
     InMemoryParameters,
     OssParameters,
-    S3Parameters,
     SwiftParameters,
 )
+from matou.config.sections.s3 import S3Parameters
 
 if TYPE_CHECKING:
     from matou.config.kinds import Place
@@ -161,6 +161,7 @@ class Storage(Settings):
     inmemory: InMemoryParameters = section(InMemoryParameters, "driver: gone when the registry stops; for tests")
     s3: S3Parameters | None = optional(S3Parameters, "driver: Amazon S3 and what is compatible")
     s3_v2: S3Parameters | None = optional(S3Parameters, "driver: another name of `s3` (GitLab)")
+    s3aws: S3Parameters | None = optional(S3Parameters, "driver: another name of `s3` (Distribution)")
     gcs: GcsParameters | None = optional(GcsParameters, "driver: Google Cloud Storage")
     azure: AzureParameters | None = optional(AzureParameters, "driver: Azure Blob Storage")
     azure_v2: AzureParameters | None = optional(AzureParameters, "driver: another name of `azure` (GitLab)")
@@ -178,12 +179,12 @@ class Storage(Settings):
     def identity(self) -> tuple[str, ...]:
         """What tells the storage from others: driver, bucket or directory, and further places; nothing secret."""
         parameters = getattr(self, self.driver)
-        return self.driver.removesuffix("_v2"), *getattr(parameters, "identity", ())
+        return self.driver.removesuffix("_v2").removesuffix("aws"), *getattr(parameters, "identity", ())
 
     @property
     def s3_parameters(self) -> S3Parameters | None:
         """Those of S3, under either name; None when another driver is configured."""
-        return {"s3": self.s3, "s3_v2": self.s3_v2}.get(self.driver)
+        return {"s3": self.s3, "s3_v2": self.s3_v2, "s3aws": self.s3aws}.get(self.driver)
 
     @property
     def azure_parameters(self) -> AzureParameters | None:

@@ -5,6 +5,9 @@ Source: Amazon S3 API reference, "Error responses"; S3 user guide, "Required per
 
 from __future__ import annotations
 
+import re
+import socket
+import ssl
 import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
@@ -18,8 +21,10 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProxyConnectionError,
     SSLError,
 )
 from botocore.parsers import ResponseParserError
@@ -30,26 +35,60 @@ from matou.registry.drivers.s3.explanation import explanation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from matou.config.sections.drivers import S3Parameters
+    from matou.config.sections.s3 import S3Parameters
 
-MISSING = frozenset(("NoSuchKey", "NoSuchUpload", "404", "NotFound"))
+MISSING = frozenset(("NoSuchKey", "NoSuchUpload", "NoSuchVersion", "404", "NotFound"))
+# Operations whose 404 is about the object, even where the answer does not say so.
+ON_OBJECTS = frozenset(
+    (
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "CopyObject",
+        "DeleteObject",
+        "GetObject",
+        "HeadObject",
+        "UploadPart",
+        "UploadPartCopy",
+    )
+)
 THROTTLING = frozenset(
     (
-        "SlowDown",
+        "BandwidthLimitExceeded",
         "RequestLimitExceeded",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
         "Throttling",
         "ThrottlingException",
         "TooManyRequests",
-        "BandwidthLimitExceeded",
+        "TooManyRequestsException",
     )
 )
-PASSING = frozenset(("RequestTimeout", "InternalError", "ServiceUnavailable", "OperationAborted"))
+PASSING = frozenset(
+    (
+        "BadDigest",  # the content was damaged on its way
+        "ConditionalRequestConflict",
+        "IncompleteBody",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "XAmzContentChecksumMismatch",
+    )
+)
 FULL = frozenset(("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage"))
+NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"))
+EXPECTED_REGION = re.compile(r"expecting '([a-z0-9-]+)'")
 TOO_MANY_REQUESTS = 429
 SERVICE_UNAVAILABLE = 503
 INSUFFICIENT_STORAGE = 507
 SERVER_ERROR = 500
 LONGEST_QUOTE = 200  # characters of what the service says
+SECTION = "storage.s3"  # in messages, for the name that the configuration has
+
+
+class CredentialsMissing(StorageError):  # noqa: N818 -- as NotFound
+    """No key is configured, and none was found elsewhere."""
 
 
 class Failures:
@@ -79,31 +118,73 @@ class Failures:
         try:
             yield
         except ClientError as error:
-            raise self.of_answer(error.response, operation, where) from error
-        except (SSLError, aiohttp.ClientSSLError) as error:
-            raise StorageError(
-                f"s3 {operation}: no TLS connection to {self._place}: {_line(error)}; check the certificate of the "
-                "service and storage.s3.secure, or accept any certificate with storage.s3.skipverify: true"
-            ) from error
-        except (EndpointConnectionError, aiohttp.ClientConnectorError) as error:
-            raise Transient(
-                f"s3 {operation}: {self._place} cannot be reached: {_line(error)}; check storage.s3.regionendpoint and "
-                "storage.s3.region, and the network"
-            ) from error
-        except (HTTPClientError, ConnectionError, aiohttp.ClientError, TimeoutError) as error:
-            raise Transient(f"s3 {operation} of {where}: {_line(error) or type(error).__name__}") from error
-        except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-            raise StorageError(
-                f"s3 {operation}: there are no credentials ({_line(error)}); set storage.s3.accesskey and "
-                "storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID and "
-                "AWS_SECRET_ACCESS_KEY"
-            ) from error
-        except ResponseParserError as error:
-            raise StorageError(
-                f"s3 {operation}: what answers at {self._place} does not speak S3; check storage.s3.regionendpoint"
-            ) from error
-        except BotoCoreError as error:
-            raise StorageError(f"s3 {operation} of {where}: {_line(error)}") from error
+            raise self.of_answer(error.response, error.operation_name or operation, where) from error
+        except (BotoCoreError, ResponseParserError, aiohttp.ClientError, TimeoutError) as error:
+            raise self._of_failure(error, operation, where) from error
+
+    def _of_failure(self, error: Exception, operation: str, where: str) -> StorageError:
+        """Return the error for a request that got no answer, or none that was understood."""
+        if isinstance(error, HTTPClientError | ConnectionError | aiohttp.ClientError | TimeoutError):
+            return self._of_connection(error, operation, where)
+        if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
+            return Transient(f"s3 {operation}: the credentials could not be fetched: {_line(error)}")
+        if isinstance(error, NoCredentialsError | PartialCredentialsError):
+            return CredentialsMissing(
+                self._named(
+                    f"s3 {operation}: there are no credentials ({_line(error)}); set storage.s3.accesskey and "
+                    "storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID and "
+                    "AWS_SECRET_ACCESS_KEY"
+                )
+            )
+        if isinstance(error, ResponseParserError):
+            return StorageError(
+                self._named(
+                    f"s3 {operation}: what answers at {self._place} does not speak S3; check storage.s3.regionendpoint"
+                )
+            )
+        return StorageError(f"s3 {operation} of {where}: {_line(error)}")
+
+    def _of_connection(self, error: Exception, operation: str, where: str) -> StorageError:
+        inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else error
+        if isinstance(error, SSLError) or isinstance(inner, aiohttp.ClientSSLError):
+            return self._no_tls(inner, operation)
+        if isinstance(error, ProxyConnectionError):
+            return Transient(f"s3 {operation}: the proxy of the environment cannot be reached: {_line(inner)}")
+        if isinstance(error, EndpointConnectionError | aiohttp.ClientConnectorError):
+            return Transient(
+                self._named(
+                    f"s3 {operation}: {self._place} cannot be reached: {_unreachable(inner)}; check "
+                    "storage.s3.regionendpoint and storage.s3.region, and the network"
+                )
+            )
+        return Transient(f"s3 {operation} of {where}: {_line(error) or type(error).__name__}")
+
+    def _no_tls(self, error: object, operation: str) -> StorageError:
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            reason: object = error.certificate_error
+        else:
+            reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+        what = f"s3 {operation}: no TLS connection to {self._place}"
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return StorageError(
+                self._named(
+                    f"{what}: its certificate is not trusted ({reason.verify_message}); install the certificate of its "
+                    "authority on this machine, or accept any with storage.s3.skipverify: true"
+                )
+            )
+        if isinstance(reason, ssl.SSLError) and reason.reason in NOT_TLS:
+            return StorageError(
+                self._named(f"{what}: it does not speak TLS; write storage.s3.regionendpoint with http://")
+            )
+        return Transient(
+            self._named(
+                f"{what}: {_line(reason)}; check its certificate, or accept any with storage.s3.skipverify: true"
+            )
+        )
+
+    def _named(self, text: str) -> str:
+        """Put the name in that the section has in the configuration."""
+        return text.replace(f"{SECTION}.", f"{self._parameters.section}.")
 
     @property
     def _place(self) -> str:
@@ -114,7 +195,7 @@ class Failures:
 
         Args:
             response: parsed by the library.
-            operation: of S3.
+            operation: of S3, or of STS where a role could not be had.
             where: key or prefix that it concerns.
         """
         error = response.get("Error", {})
@@ -123,23 +204,35 @@ class Failures:
         status = int(metadata.get("HTTPStatusCode", 0))
         headers = metadata.get("HTTPHeaders", {})
         said = f"s3 {operation} of {where}: {code}: {_line(error.get('Message', ''))} (status {status})"
-        if code in MISSING:
+        if metadata.get("RequestId"):
+            said = f"{said[:-1]}, request id {metadata['RequestId']})"
+        if code in MISSING and operation in ON_OBJECTS:
             return NotFound(f"{where} does not exist")
         if code in FULL or status == INSUFFICIENT_STORAGE:
             return StorageFull(said)
         throttled = code in THROTTLING or status in (TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE)
         if throttled or code in PASSING or status >= SERVER_ERROR:
             return Transient(said, throttled=throttled, retry_after=_seconds(headers))
+        expected = EXPECTED_REGION.search(str(error.get("Message", "")))
         why = explanation(
             self._parameters,
             operation=operation,
             code=code,
             status=status,
             text=str(error.get("Message", "")),
-            region=str(headers.get("x-amz-bucket-region") or error.get("Region") or ""),
+            region=str(headers.get("x-amz-bucket-region") or error.get("Region") or (expected[1] if expected else "")),
             skew=_skew(headers),
         )
-        return StorageError(f"{said}; {why}" if why else said)
+        return StorageError(self._named(f"{said}; {why}") if why else said)
+
+
+def _unreachable(error: object) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, socket.gaierror):
+            return f"the name {error.host} is not known"
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return f"nothing listens at {error.host}:{error.port}"
+    return _line(error)
 
 
 def _line(value: object) -> str:

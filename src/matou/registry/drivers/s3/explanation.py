@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from matou.config.sections.drivers import S3Parameters
+    from matou.config.sections.s3 import S3Parameters
 
 FORBIDDEN = 403
 BAD_REQUEST = 400
@@ -52,7 +52,8 @@ FIXES = {
     "AccountProblem": "something is wrong with the account; ask the provider",
     "NotSignedUp": "the account is not signed up for the service; ask the provider",
     "AllAccessDisabled": "all access to the bucket is switched off; ask the provider",
-    "InvalidStorageClass": "the service does not have the class that storage.s3.storageclass names",
+    "SecondLevelDomainForbidden": "the service wants the bucket in the host name; set storage.s3.forcepathstyle: false",
+    "InvalidStorageClass": "the service does not have the class that storage.s3.storageclass names; NONE sends none",
     "AccessControlListNotSupported": "the bucket takes no access lists; set storage.s3.objectownership: true",
     "InvalidObjectState": "the object is archived; restore it, and let no rule archive the objects of a registry",
     "NotImplemented": "the service lacks something that storage.s3 asks for, such as encryption or a storage class",

@@ -1,0 +1,132 @@
+"""Copies inside the service: one object of another, or of many segments.
+
+Source: Amazon S3 API reference: CopyObject takes up to 5 GiB, UploadPartCopy a range of an object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from matou.registry.drivers.object_store import Segment
+from matou.registry.drivers.s3 import parts as limits
+from matou.registry.drivers.s3.multipart import MultipartUpload
+from matou.registry.drivers.s3.parts import plan, ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from types_aiobotocore_s3 import S3Client
+
+    from matou.registry.drivers.s3.bucket import Bucket
+    from matou.registry.drivers.s3.parts import Part, Piece
+
+HALVES = "matou/staging"  # directory of what is put together in two steps
+
+
+async def _delete(place: dict[str, Any], client: S3Client) -> None:
+    await client.delete_object(**place)
+
+
+class Assembly:
+    """Copies into one bucket.
+
+    Args:
+        bucket: the destination.
+        read: returns bytes of an object of the bucket.
+    """
+
+    def __init__(self, bucket: Bucket, read: Callable[[Piece], Awaitable[list[bytes]]]) -> None:
+        self._bucket = bucket
+        self._read = read
+
+    async def assemble(self, segments: Sequence[Segment], key: str) -> None:
+        """Make one object of segments, in order; a single one is copied.
+
+        Raises:
+            NotFound: a segment does not exist.
+        """
+        if len(segments) == 1:
+            await self.copy(self._bucket, segments[0], key)
+            return
+        total = sum(segment.size for segment in segments)
+        parts = plan(segments, max(self._bucket.parameters.multipartcopychunksize, -(-total // (limits.MOST // 2))))
+        if len(parts) > limits.MOST:
+            await self._assemble_in_two_steps(segments, key)
+        else:
+            await self._assemble_parts(self._bucket, parts, key)
+
+    async def copy(self, source: Bucket, segment: Segment, key: str) -> None:
+        """Copy an object, which may be of another bucket.
+
+        Args:
+            source: the bucket of the object.
+            segment: the object.
+            key: of the copy.
+
+        Raises:
+            NotFound: the object does not exist.
+        """
+        bucket = self._bucket
+        if segment.size > max(bucket.parameters.multipartcopythresholdsize, limits.SMALLEST):
+            pieces = ranges(segment, 0, bucket.parameters.multipartcopychunksize)
+            await self._assemble_parts(source, [[piece] for piece in pieces], key)
+            return
+        async with bucket.copying:
+            await bucket.send(
+                "CopyObject",
+                segment.key,
+                lambda client: client.copy_object(
+                    **bucket.object(key),
+                    CopySource={"Bucket": source.name, "Key": source.key(segment.key)},
+                    **bucket.written,
+                ),
+            )
+
+    async def _assemble_in_two_steps(self, segments: Sequence[Segment], key: str) -> None:
+        """Make objects of runs of segments, and then one of those."""
+        count = -(-len(segments) // limits.MOST) + 1
+        bounds = [len(segments) * index // count for index in range(count + 1)]
+        home = f"{HALVES}/{secrets.token_hex(16)}"
+        made: list[Segment] = []
+        try:
+            for index in range(count):
+                run = segments[bounds[index] : bounds[index + 1]]
+                made.append(Segment(f"{home}/{index}", sum(segment.size for segment in run)))
+                await self.assemble(run, made[-1].key)
+            await self.assemble(made, key)
+        finally:
+            await self._delete(made)
+
+    async def _delete(self, made: Sequence[Segment]) -> None:
+        for segment in made:
+            place = self._bucket.object(segment.key)
+            await self._bucket.send("DeleteObject", segment.key, partial(_delete, place))
+
+    async def _assemble_parts(self, source: Bucket, parts: Sequence[Part], key: str) -> None:
+        upload = await MultipartUpload.begin(self._bucket, key)
+        tasks = [
+            asyncio.create_task(self._store_part(upload, number, source, part)) for number, part in enumerate(parts, 1)
+        ]
+        try:
+            await asyncio.gather(*tasks)
+            await upload.complete()
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await upload.abort()
+            raise
+
+    async def _store_part(self, upload: MultipartUpload, number: int, source: Bucket, part: Part) -> None:
+        if len(part) == 1:
+            async with self._bucket.copying:
+                await upload.copy(number, source, part[0])
+            return
+        async with self._bucket.joining:
+            chunks: list[bytes] = []
+            for piece in part:
+                chunks += await self._read(piece)
+            await upload.put(number, chunks)
