@@ -9,8 +9,9 @@ import pytest
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
 from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.observe.figures import Layout, StorageFigures
+from matou.registry.observe.figures import Layout
 from matou.registry.observe.measured_driver import MeasuredDriver
+from matou.registry.observe.storage_figures import StorageFigures
 from tests.drivers.conformance import DriverConformance
 from tests.drivers.memory_store import MemoryStore
 

@@ -11,6 +11,8 @@ from matou.registry.auth import build_authenticator
 from matou.registry.blobs.projector import Projector
 from matou.registry.blobs.upload_state import StateCodec
 from matou.registry.blobs.uploads import Uploads
+from matou.registry.descriptors.factory import open_cache
+from matou.registry.descriptors.statter import BlobStatter
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.http.application import Application
 from matou.registry.http.context import Context
@@ -20,12 +22,13 @@ from matou.registry.index.reader import Reader
 from matou.registry.index.writer import Writer
 from matou.registry.maintenance import Maintenance
 from matou.registry.observe.access_log import AccessLog
-from matou.registry.observe.figures import RequestFigures, StorageFigures
+from matou.registry.observe.figures import RequestFigures
 from matou.registry.observe.health import Health, scheduled_checks
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
 from matou.registry.observe.measured_driver import MeasuredDriver
 from matou.registry.observe.observer import Observer
+from matou.registry.observe.storage_figures import CacheFigures, DownloadFigures, StorageFigures
 from matou.registry.purging import UploadPurging
 from matou.system.processes import die_with_parent
 
@@ -78,11 +81,8 @@ class Worker:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         configuration = self._configuration
-        self._driver = open_driver(configuration, Surroundings(self._files.request_limit))
         self._place = self._claim_place()
-        driver: Driver = (
-            self._driver if self._place is None else MeasuredDriver(self._driver, StorageFigures(self._place.figures))
-        )
+        driver = self._open_driver()
         self._reader = Reader(self._files.index)
         self._writer = Writer(self._files.index, loop)
         self._projector = Projector(driver, self._reader, self._writer)
@@ -92,6 +92,7 @@ class Worker:
         context = Context(
             configuration=configuration,
             driver=driver,
+            statter=BlobStatter(driver, self._cache),
             reader=self._reader,
             writer=self._writer,
             projector=self._projector,
@@ -99,6 +100,7 @@ class Worker:
             states=StateCodec(http.secret),
             urls=Urls(http.host, prefix, relative=http.relativeurls),
             authenticator=build_authenticator(configuration),
+            downloads=None if self._place is None else DownloadFigures(self._place.figures),
         )
         common = [(name.lower(), value) for name, values in http.headers.items() for value in values]
         figures = None if self._place is None else RequestFigures(self._place.figures, prefix)
@@ -116,6 +118,18 @@ class Worker:
             if purging.enabled and not configuration.storage.maintenance.readonly.enabled
             else None,
         )
+
+    def _open_driver(self) -> Driver:
+        """Open the storage, and the cache of what it has; return the storage with its operations counted."""
+        configuration, limit = self._configuration, self._files.request_limit
+        if self._place is None:
+            self._driver = open_driver(configuration, Surroundings(limit))
+            self._cache = open_cache(configuration, self._driver)
+            return self._driver
+        figures = StorageFigures(self._place.figures)
+        self._driver = open_driver(configuration, Surroundings(limit, figures))
+        self._cache = open_cache(configuration, self._driver, CacheFigures(self._place.figures))
+        return MeasuredDriver(self._driver, figures)
 
     def _claim_place(self) -> Place | None:
         if self._board is None:
@@ -139,6 +153,8 @@ class Worker:
         await self._writer.close()
         self._reader.close()
         await self._driver.close()
+        if self._cache is not None:
+            await self._cache.close()
         self._hashing.shutdown()
         if self._access_lines is not None:
             self._access_lines.close()

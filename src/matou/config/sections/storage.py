@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HOUR = 3600.0
 REDIRECT_LIFETIME = 1200.0  # seconds
 LONGEST_REDIRECT = 168 * HOUR
+CACHES = ("inmemory", "redis")
 NO_DRIVERS = frozenset(("maintenance", "cache", "delete", "redirect", "tag"))
 LOOKED_UP = NoEffect("blobs, manifests and tags are looked up in the index, which is in memory as far as it is used")
 
@@ -128,13 +129,19 @@ class Cache(Settings):
             lambda name: name == "redis",
         ),
     )
-    blobdescriptorsize: int = setting(Integer(0), 10_000, "entries of the cache; 0: no limit", status=LOOKED_UP)
+    blobdescriptorsize: int = setting(Integer(0), 10_000, "entries of the cache `inmemory` of a worker; 0: no limit")
+
+    @property
+    def kind(self) -> str:
+        """Which cache there is: ``inmemory``, ``redis``, or "" for none."""
+        name = self.blobdescriptor or self.layerinfo
+        return name if name in CACHES else ""
 
     def verify(self, node: Mapping, place: Place) -> Cache:
         """Warn of caches that do not exist, as Distribution does."""
         for key in ("blobdescriptor", "layerinfo"):
             name = getattr(self, key)
-            if name not in ("", "inmemory", "redis"):
+            if name and name not in CACHES:
                 place.child(key).warn(
                     node.entries[key].origin, f"is {name!r}, which is ignored; expected inmemory or nothing"
                 )

@@ -42,7 +42,9 @@ class Blobs:
         size = self._context.reader.blob_size(repository, digest)
         if size is None:
             raise _unknown(repository, digest)
-        if not await self._context.has_content(digest, size):
+        # HEAD is a client's question before a push, which may save itself the push only if storage has the blob now.
+        statter = self._context.statter
+        if not await (statter.had_lately if request.method == "GET" else statter.has)(digest, size):
             raise self._lacking(request, repository, digest, size)
         etag = f'"{digest}"'
         headers: Headers = [
@@ -54,8 +56,25 @@ class Blobs:
             return Response(304, headers)
         url = await self._url(request.method, digest, size)
         if url is not None:
+            self._count(request, size, redirected=True)
             # Whoever has the URL has the blob, and for a while only: nobody may keep the answer.
             return Response(307, [("docker-content-digest", digest), ("location", url), ("cache-control", "no-store")])
+        try:
+            answer = await self._content(request, digest, size, headers)
+        except NotFound:
+            await statter.lost(digest)
+            raise self._lacking(request, repository, digest, size) from None
+        self._count(request, size, redirected=False)
+        return answer
+
+    async def _content(self, request: Request, digest: Digest, size: int, headers: Headers) -> AnyResponse:
+        """Return an answer with the blob, or what is asked for of it.
+
+        Raises:
+            NotFound: storage lacks the blob.
+            StorageError: the storage failed before anything was answered.
+        """
+        etag = f'"{digest}"'
         start, end, status = 0, size, 200
         # RFC 9110 section 14.2: only GET has ranges.
         asked = request.headers.get("range") if request.method == "GET" else None
@@ -75,10 +94,7 @@ class Blobs:
         local = self._context.driver.local_path(path)
         if local is not None:
             return FileResponse(status, headers, local, start, end)
-        try:
-            return await _streamed(status, headers, self._context.driver.read(path, start, end - start), end - start)
-        except NotFound:
-            raise self._lacking(request, repository, digest, size) from None
+        return await _streamed(status, headers, self._context.driver.read(path, start, end - start), end - start)
 
     async def _url(self, method: str, digest: Digest, size: int) -> str | None:
         """Return the URL at the storage that a client is sent to, its ``Range`` included; None when Matou answers."""
@@ -88,6 +104,10 @@ class Blobs:
         if redirect.disable or not size or context.driver.local_path(path) is not None:
             return None
         return await context.driver.url(path, method, redirect.expirydelay)
+
+    def _count(self, request: Request, size: int, *, redirected: bool) -> None:
+        if self._context.downloads is not None and request.method == "GET":
+            self._context.downloads.downloaded(size, redirected=redirected)
 
     def _lacking(self, request: Request, repository: str, digest: Digest, size: int) -> RegistryError:
         """Log that a blob is lost, and answer as if it were not known: clients ask before they push, and push again."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.auth.base import Access
-from matou.registry.blobs import layout
-from matou.registry.drivers.base import NotFound
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -15,11 +13,19 @@ if TYPE_CHECKING:
     from matou.registry.blobs.projector import Projector
     from matou.registry.blobs.upload_state import StateCodec
     from matou.registry.blobs.uploads import Uploads
-    from matou.registry.content.digest import Digest
+    from matou.registry.descriptors.statter import BlobStatter
     from matou.registry.drivers.base import Driver
     from matou.registry.http.urls import Urls
     from matou.registry.index.reader import Reader
     from matou.registry.index.writer import Writer
+
+
+class DownloadObserver(Protocol):
+    """Is told of pulled blobs."""
+
+    def downloaded(self, size: int, *, redirected: bool) -> None:
+        """Count a blob of so many bytes; ``redirected`` when the client gets it from the storage itself."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,7 @@ class Context:
 
     configuration: Configuration
     driver: Driver
+    statter: BlobStatter
     reader: Reader
     writer: Writer
     projector: Projector
@@ -35,13 +42,7 @@ class Context:
     states: StateCodec
     urls: Urls
     authenticator: Authenticator
-
-    async def has_content(self, digest: Digest, size: int) -> bool:
-        """Tell whether storage has a blob of so many bytes."""
-        try:
-            return (await self.driver.stat(layout.blob_data(digest))).size == size
-        except NotFound:
-            return False
+    downloads: DownloadObserver | None = None
 
 
 def repository_access(repository: str, actions: tuple[str, ...]) -> tuple[Access, ...]:

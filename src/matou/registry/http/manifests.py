@@ -154,7 +154,7 @@ class Manifests:
         ]
         if missing:
             raise _missing_references(missing)
-        if reader.manifest_by_digest(repository, digest) is None or not await context.has_content(digest, len(content)):
+        if reader.manifest_by_digest(repository, digest) is None or not await context.statter.has(digest, len(content)):
             await context.driver.put(layout.blob_data(digest), content)
         try:
             projections = await context.writer.run(

@@ -46,7 +46,7 @@ class BlobCommit:
         # The index is asked as well: what storage shows may not be durable yet.
         if self._context.reader.stored_blob_size(digest) != size:
             return False
-        return await self._context.has_content(digest, size)
+        return await self._context.statter.has(digest, size)
 
     async def record(self, repository: str, digest: Digest, size: int, identity: Identity) -> None:
         """Link a stored blob to a repository."""
@@ -54,6 +54,7 @@ class BlobCommit:
             lambda connection: changes.put_blob(connection, repository, digest, size, identity.subject)
         )
         await self._context.projector.project(projections)
+        await self._context.statter.stored(digest, size)
 
     def created(self, request: Request, repository: str, digest: Digest) -> Response:
         """Return the answer to a finished push or mount."""
@@ -107,7 +108,7 @@ class Uploads:
             ]
         for candidate in sources:
             size = context.reader.blob_size(candidate, digest)
-            if size is None or not await context.has_content(digest, size):
+            if size is None or not await context.statter.has(digest, size):
                 continue
             projections = await context.writer.run(
                 partial(

@@ -15,8 +15,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
 from matou.registry.observe.figures import (
-    ACTION_BUCKETS,
-    ACTIONS,
     CODE_LABELS,
     DURATION_BUCKETS,
     HANDLERS,
@@ -25,6 +23,8 @@ from matou.registry.observe.figures import (
     SIZE_BUCKETS,
     Layout,
 )
+from matou.registry.observe.histograms import cumulative, part_of
+from matou.registry.observe.storage_exposition import cache_counts, storage_metrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -53,7 +53,7 @@ class FiguresCollector:
         """Yield every metric."""
         figures = total(self._board)
         yield from request_metrics(figures)
-        yield storage_metrics(figures, self._driver)
+        yield from storage_metrics(figures, self._driver)
         yield CounterMetricFamily(
             "registry_manifest_cache_hits",
             "Manifests served from a worker's cache, without a query of the index.",
@@ -115,39 +115,19 @@ def request_metrics(figures: Sequence[int]) -> Iterator[Metric]:
                 answered += count
                 if count:
                     requests.add_metric((handler, method, code), count)
-            histogram = _slice(figures, Layout.durations, series, Layout.duration_size)
+            histogram = part_of(figures, Layout.durations, series, Layout.duration_size)
             if any(histogram):
-                buckets = _cumulative(DURATION_BUCKETS, histogram[1:])
+                buckets = cumulative(DURATION_BUCKETS, histogram[1:])
                 durations.add_metric((handler, method), buckets, histogram[0] / NANOSECONDS)
         for family, first in ((received, Layout.received), (sent, Layout.sent)):
             if answered:
-                histogram = _slice(figures, first, handler_index, Layout.size_size)
+                histogram = part_of(figures, first, handler_index, Layout.size_size)
                 # Empty bodies are not counted where they occur.
                 empty = max(0, answered - sum(histogram[1:]))
-                buckets = _cumulative(SIZE_BUCKETS, [histogram[1] + empty, *histogram[2:]])
+                buckets = cumulative(SIZE_BUCKETS, [histogram[1] + empty, *histogram[2:]])
                 family.add_metric((handler,), buckets, histogram[0])
         in_flight.add_metric((handler,), figures[Layout.in_flight + handler_index])
     yield from (requests, durations, received, sent, in_flight)
-
-
-def storage_metrics(figures: Sequence[int], driver: str) -> Metric:
-    """Return ``registry_storage_action_seconds``.
-
-    Args:
-        figures: see ``Layout``.
-        driver: its label.
-    """
-    family = HistogramMetricFamily(
-        "registry_storage_action_seconds",
-        "The number of seconds that the storage action takes",
-        labels=("driver", "action"),
-    )
-    for index, action in enumerate(ACTIONS):
-        histogram = _slice(figures, Layout.actions, index, Layout.action_size)
-        if any(histogram):
-            buckets = _cumulative(ACTION_BUCKETS, histogram[1:])
-            family.add_metric((driver, action), buckets, histogram[0] / NANOSECONDS)
-    return family
 
 
 def process_metrics(pids: Sequence[int]) -> Iterator[Metric]:
@@ -171,6 +151,7 @@ def process_metrics(pids: Sequence[int]) -> Iterator[Metric]:
 def variables(board: Board) -> dict[str, Any]:
     """Return what ``/debug/vars`` shows."""
     figures = total(board)
+    requests, hits, misses, errors = cache_counts(figures)
     workers = []
     failing: dict[str, str] = {}
     for place in board.places:
@@ -186,8 +167,11 @@ def variables(board: Board) -> dict[str, Any]:
         "registry": {
             "workers": workers,
             "requests": _answered(figures),
-            "in_flight": sum(_slice(figures, Layout.in_flight, 0, len(HANDLERS))),
-            "cache": {"manifests": {"hits": figures[Layout.cache_hits]}},
+            "in_flight": sum(part_of(figures, Layout.in_flight, 0, len(HANDLERS))),
+            "cache": {
+                "manifests": {"hits": figures[Layout.cache_hits]},
+                "storage": {"blobdescriptor": {"Requests": requests, "Hits": hits, "Misses": misses, "Errors": errors}},
+            },
             "health": failing,
             "notifications": {"endpoints": []},
         },
@@ -208,27 +192,3 @@ def _resident(pid: int) -> int:
         if metric.name == "process_resident_memory_bytes"
     ]
     return int(values[0]) if values else 0
-
-
-def _slice(figures: Sequence[int], first: int, index: int, size: int) -> list[int]:
-    start = first + index * size
-    return list(figures[start : start + size])
-
-
-def _cumulative(bounds: Sequence[float], counts: Sequence[int]) -> list[tuple[str, float]]:
-    buckets: list[tuple[str, float]] = []
-    running = 0
-    for bound, count in zip((*bounds, float("inf")), counts, strict=True):
-        running += count
-        buckets.append((_bound(bound), running))
-    return buckets
-
-
-def _bound(bound: float) -> str:
-    """Return a bucket's limit as Distribution labels it: ``0.005``, ``1024``, ``1.048576e+06``, ``+Inf``."""
-    if bound == float("inf"):
-        return "+Inf"
-    if bound < 1e6:  # noqa: PLR2004 -- where Go begins to write exponents
-        return f"{bound:g}"
-    mantissa, _, exponent = f"{bound:.15e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}"

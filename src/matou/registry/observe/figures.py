@@ -60,6 +60,16 @@ ACTIONS = (
 )
 ACTION_BUCKETS = DURATION_BUCKETS[:11]  # seconds
 
+RETRIES = ("failed", "throttled")  # why a request to the storage was repeated
+CACHE_COUNTS = ("Request", "Hit", "Error")  # of the blob-descriptor cache
+CACHE_OPERATIONS = ("Stat", "SetDescriptor", "Clear")  # of a cache server; the last one is not timed by Distribution
+REDIRECTS = ("false", "true")  # whether a pulled blob came from the storage itself
+# In bytes: GitLab's, up to 50 GiB.
+DOWNLOAD_BUCKETS = tuple(
+    mib * (1 << 20)
+    for mib in (0.5, 1.0, 64.0, 128.0, 256.0, 512.0, *(gib * 1024.0 for gib in (*range(1, 11), 20, 30, 40, 50)))
+)
+
 NANOSECONDS = 1_000_000_000
 
 
@@ -77,12 +87,18 @@ class Layout:
         cache_hits: manifests that were served without asking the index.
         failing: health checks that fail.
         actions: first of the histograms of nanoseconds by storage action.
+        retries: first of the numbers of requests to the storage that were repeated, by reason.
+        waits: requests to the storage that waited for the limit of requests a second; then their nanoseconds.
+        descriptors: first of the counts of the blob-descriptor cache.
+        cache_operations: first of the histograms of nanoseconds by operation of a cache server.
+        downloads: first of the histograms of bytes of pulled blobs, those that were redirected second.
         size: how many numbers there are.
     """
 
     duration_size = len(DURATION_BUCKETS) + 2
     size_size = len(SIZE_BUCKETS) + 2
     action_size = len(ACTION_BUCKETS) + 2
+    download_size = len(DOWNLOAD_BUCKETS) + 2
 
     requests = 0
     durations = requests + len(HANDLERS) * len(METHODS) * len(CODE_LABELS)
@@ -92,7 +108,12 @@ class Layout:
     cache_hits = in_flight + len(HANDLERS)
     failing = cache_hits + 1
     actions = failing + 1
-    size = actions + len(ACTIONS) * action_size
+    retries = actions + len(ACTIONS) * action_size
+    waits = retries + len(RETRIES)
+    descriptors = waits + 2
+    cache_operations = descriptors + len(CACHE_COUNTS)
+    downloads = cache_operations + len(CACHE_OPERATIONS) * action_size
+    size = downloads + len(REDIRECTS) * download_size
 
 
 class RequestFigures:
@@ -151,23 +172,6 @@ class RequestFigures:
                 place = first + handler * Layout.size_size
                 cells[place] += size
                 cells[place + 1 + bisect_left(SIZE_BUCKETS, size)] += 1
-
-
-class StorageFigures:
-    """Counts what the storage driver of one worker does.
-
-    Args:
-        cells: ``Layout.size`` numbers, which nobody else changes.
-    """
-
-    def __init__(self, cells: memoryview[int] | list[int]) -> None:
-        self._cells = cells
-
-    def count(self, action: str, seconds: float) -> None:
-        """Count one of ``ACTIONS``, whether it succeeded or not."""
-        first = Layout.actions + ACTIONS.index(action) * Layout.action_size
-        self._cells[first] += int(seconds * NANOSECONDS)
-        self._cells[first + 1 + bisect_left(ACTION_BUCKETS, seconds)] += 1
 
 
 def places(handler: int, method: str, status: int) -> tuple[int, int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     from matou.registry.drivers.base import ContentWriter, Driver, Stat, UploadWriter
-    from matou.registry.observe.figures import StorageFigures
+    from matou.registry.observe.storage_figures import StorageFigures
 
 T = TypeVar("T")
 

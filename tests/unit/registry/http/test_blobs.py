@@ -12,6 +12,9 @@ import pytest
 from matou.registry.auth.base import Identity
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
+from matou.registry.descriptors.base import UnobservedCache
+from matou.registry.descriptors.memory import MemoryCache
+from matou.registry.descriptors.statter import BlobStatter
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.object_driver import ObjectDriver
@@ -43,6 +46,8 @@ class Pull:
 
     def __init__(self, driver: Driver, redirect: str = "{}") -> None:
         self.driver = driver
+        self.cache = MemoryCache(0, UnobservedCache())
+        self.downloads: list[tuple[int, bool]] = []
         self.sizes = {DIGEST: len(CONTENT), EMPTY: 0}
         reader: Any = SimpleNamespace(blob_size=lambda _, digest: self.sizes.get(digest))
         nothing: Any = None
@@ -50,6 +55,8 @@ class Pull:
             Context(
                 configuration=parse(f"version: 0.1\nstorage:\n  inmemory:\n  redirect: {redirect}\n"),
                 driver=driver,
+                statter=BlobStatter(driver, self.cache),
+                downloads=self,
                 reader=reader,
                 writer=nothing,
                 projector=nothing,
@@ -67,6 +74,9 @@ class Pull:
             return await self.ask(method, digest, **headers)
 
         return asyncio.run(answered())
+
+    def downloaded(self, size: int, *, redirected: bool) -> None:
+        self.downloads.append((size, redirected))
 
     async def ask(self, method: str = "GET", digest: str = DIGEST, **headers: str) -> AnyResponse:
         source: Any = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -216,3 +226,59 @@ def test_storage_that_fails_within_a_small_blob_fails_before_the_answer() -> Non
     driver = ObjectDriver(Faulty(StorageError("the storage failed"), 3))
     with pytest.raises(StorageError, match="the storage failed"):
         Pull(driver, "{disable: true}")()
+
+
+def test_pulls_are_counted(driver: ObjectDriver) -> None:
+    redirected, streamed = Pull(driver), Pull(driver, "{disable: true}")
+    for pull in (redirected, streamed):
+        pull()
+        pull(range="bytes=2-3")
+        pull("HEAD")
+        pull(if_none_match=f'"{DIGEST}"')
+    assert redirected.downloads == [(10, True)] * 2
+    assert streamed.downloads == [(10, False)] * 2
+
+
+def heads(store: MemoryStore) -> int:
+    return sum(request.startswith("head ") for request in store.requests)
+
+
+@pytest.mark.parametrize("redirect", ["{}", "{disable: true}"])
+def test_storage_is_asked_once_for_many_pulls(redirect: str) -> None:
+    store = MemoryStore()
+    pull = Pull(ObjectDriver(store), redirect)
+    for _ in range(5):
+        assert pull().status < 400
+    assert heads(store) == 1
+
+
+def test_storage_is_asked_each_time_before_a_push(driver: ObjectDriver, caplog: pytest.LogCaptureFixture) -> None:
+    pull = Pull(driver)
+
+    async def main() -> None:
+        await driver.put(PATH, CONTENT)
+        assert (await pull.ask()).status == 307
+        await driver.delete(PATH)
+        with pytest.raises(RegistryError, match="BLOB_UNKNOWN"):
+            await pull.ask("HEAD")
+        # From now on it is known, and no pull is sent there.
+        with pytest.raises(RegistryError, match="BLOB_UNKNOWN"):
+            await pull.ask("GET")
+
+    asyncio.run(main())
+    assert caplog.text.count("storage lacks blob") == 2
+
+
+def test_a_blob_that_turns_out_to_be_lost_is_not_remembered_any_more(driver: ObjectDriver) -> None:
+    pull = Pull(driver, "{disable: true}")
+
+    async def main() -> None:
+        await driver.put(PATH, CONTENT)
+        await pull.ask()
+        await driver.delete(PATH)
+        assert await pull.cache.size_of(DIGEST) == len(CONTENT)
+        with pytest.raises(RegistryError, match="BLOB_UNKNOWN"):
+            await pull.ask()
+        assert await pull.cache.size_of(DIGEST) is None
+
+    asyncio.run(main())

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from matou.registry.observe.board import Board
 from matou.registry.observe.exposition import metrics_registry, variables
-from matou.registry.observe.figures import RequestFigures, StorageFigures
+from matou.registry.observe.figures import RequestFigures
+from matou.registry.observe.storage_figures import CacheFigures, DownloadFigures, StorageFigures
 
 # What docker-registry 2.8.2 shows.
 DISTRIBUTION_DURATIONS = "0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 25 60 +Inf"
@@ -19,6 +20,13 @@ DISTRIBUTION_SIZES = (
     "1024 2048 4096 8192 16384 32768 65536 131072 262144 524288 1.048576e+06 2.097152e+06 4.194304e+06 8.388608e+06 "
     "1.6777216e+07 3.3554432e+07 6.7108864e+07 1.34217728e+08 2.68435456e+08 5.36870912e+08 1.073741824e+09 "
     "2.147483648e+09 +Inf"
+)
+
+# What GitLab's fork shows.
+GITLAB_DOWNLOADS = (
+    "524288 1.048576e+06 6.7108864e+07 1.34217728e+08 2.68435456e+08 5.36870912e+08 1.073741824e+09 2.147483648e+09 "
+    "3.221225472e+09 4.294967296e+09 5.36870912e+09 6.442450944e+09 7.516192768e+09 8.589934592e+09 9.663676416e+09 "
+    "1.073741824e+10 2.147483648e+10 3.221225472e+10 4.294967296e+10 5.36870912e+10 +Inf"
 )
 
 
@@ -39,7 +47,23 @@ def board() -> Board:
     other.cached("GET", 500, 0.02)
     first.report({"disk": "broken"})
     for place, seconds in ((first, 0.001), (second, 0.3)):
-        StorageFigures(place.figures).count("Stat", seconds)
+        storage = StorageFigures(place.figures)
+        storage.count("Stat", seconds)
+        storage.retried(throttled=True)
+        storage.waited(0.25)
+    StorageFigures(first.figures).retried(throttled=False)
+    cache = CacheFigures(second.figures)
+    cache.hit()
+    cache.hit()
+    for _ in range(3):
+        cache.missed()
+    cache.failed()
+    cache.took("Stat", 0.0002)
+    cache.took("SetDescriptor", 0.3)
+    downloads = DownloadFigures(first.figures)
+    downloads.downloaded(1 << 20, redirected=True)
+    downloads.downloaded(3 << 30, redirected=True)
+    downloads.downloaded(100, redirected=False)
     return board
 
 
@@ -130,6 +154,41 @@ def test_storage_actions(board: Board) -> None:
     assert total == pytest.approx(0.301)
 
 
+def test_requests_to_the_storage(board: Board) -> None:
+    found = samples(board)
+    retries = {
+        dict(labels)["reason"]: value
+        for (name, labels), value in found.items()
+        if name == "registry_storage_request_retries_total"
+    }
+    assert retries == {"failed": 1, "throttled": 2}
+    assert found["registry_storage_request_waits_total", frozenset()] == 2
+    assert found["registry_storage_request_wait_seconds_total", frozenset()] == 0.5
+
+
+def test_downloads(board: Board) -> None:
+    bounds, counts, count, total = histogram(board, "registry_storage_blob_download_bytes", redirect="true")
+    assert " ".join(bounds) == GITLAB_DOWNLOADS
+    assert counts == [0, *[1] * 7, *[2] * 13]
+    assert (count, total) == (2, (1 << 20) + (3 << 30))
+    _, _, count, total = histogram(board, "registry_storage_blob_download_bytes", redirect="false")
+    assert (count, total) == (1, 100)
+
+
+def test_the_cache(board: Board) -> None:
+    found = samples(board)
+    by_type = {
+        dict(labels)["type"]: value for (name, labels), value in found.items() if name == "registry_storage_cache_total"
+    }
+    assert by_type == {"Request": 5, "Hit": 2, "Miss": 3}
+    for kind, count in (("requests", 5), ("hits", 2), ("errors", 1)):
+        assert found[f"registry_storage_cache_{kind}_total", frozenset()] == count
+    _, counts, timed, total = histogram(board, "registry_storage_cache_redis_seconds", operation="SetDescriptor")
+    assert counts == [0] * 6 + [1] * 6
+    assert timed == 1
+    assert total == pytest.approx(0.3)
+
+
 def test_openmetrics(board: Board) -> None:
     text = generate_openmetrics(metrics_registry(board, "filesystem")).decode()  # type: ignore[no-untyped-call]  # the library's
     families = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # as above
@@ -147,7 +206,10 @@ def test_variables(board: Board) -> None:
     assert shown["pid"] == os.getpid()
     assert shown["registry"]["requests"] == 6
     assert shown["registry"]["in_flight"] == 1
-    assert shown["registry"]["cache"] == {"manifests": {"hits": 4}}
+    assert shown["registry"]["cache"] == {
+        "manifests": {"hits": 4},
+        "storage": {"blobdescriptor": {"Requests": 5, "Hits": 2, "Misses": 3, "Errors": 1}},
+    }
     assert shown["registry"]["health"] == {"disk": "broken"}
     (worker,) = shown["registry"]["workers"]
     assert (worker["pid"], worker["requests"]) == (os.getpid(), 5)

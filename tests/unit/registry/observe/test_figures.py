@@ -11,11 +11,16 @@ from matou.registry.observe.figures import (
     _HANDLER_OF_ROUTE,
     ACTION_BUCKETS,
     ACTIONS,
+    CACHE_COUNTS,
+    CACHE_OPERATIONS,
     CODES,
+    DOWNLOAD_BUCKETS,
     DURATION_BUCKETS,
     HANDLERS,
     MANIFEST,
     METHODS,
+    REDIRECTS,
+    RETRIES,
     SIZE_BUCKETS,
     Layout,
     RequestFigures,
@@ -42,6 +47,10 @@ def test_no_two_figures_share_a_place() -> None:
         taken.append(Layout.in_flight + handler)
     taken += [Layout.cache_hits, Layout.failing]
     taken += range(Layout.actions, Layout.actions + len(ACTIONS) * (len(ACTION_BUCKETS) + 2))
+    taken += [*range(Layout.retries, Layout.retries + len(RETRIES)), Layout.waits, Layout.waits + 1]
+    taken += range(Layout.descriptors, Layout.descriptors + len(CACHE_COUNTS))
+    taken += range(Layout.cache_operations, Layout.cache_operations + len(CACHE_OPERATIONS) * (len(ACTION_BUCKETS) + 2))
+    taken += range(Layout.downloads, Layout.downloads + len(REDIRECTS) * (len(DOWNLOAD_BUCKETS) + 2))
     assert sorted(taken) == list(range(Layout.size))
 
 

@@ -6,8 +6,9 @@ import pytest
 
 from matou.registry.drivers.base import NotFound
 from matou.registry.drivers.inmemory import InMemoryDriver
-from matou.registry.observe.figures import ACTIONS, Layout, StorageFigures
+from matou.registry.observe.figures import ACTIONS, Layout
 from matou.registry.observe.measured_driver import MeasuredDriver
+from matou.registry.observe.storage_figures import StorageFigures
 
 
 def counted(cells: list[int]) -> dict[str, int]:
