@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import httpx
 import pytest
 
-from matou.config.sections.drivers import OssParameters
 from matou.registry.drivers.base import NotFound
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.oss.store import OssStore
 from tests.drivers.conformance import DriverConformance
+from tests.drivers.oss_storage import parameters, read, run, upload
 from tests.servers.oss.server import (
-    ACCESS_KEY,
     BUCKET,
     READER_KEY,
     READER_SECRET,
     SECOND_BUCKET,
-    SECRET_KEY,
     OssServer,
     running_oss,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tests.drivers.conformance import Opening
 
@@ -44,54 +41,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OssServer]:
         yield running
 
 
-def parameters(server: OssServer, **given: Any) -> OssParameters:
-    """Return the parameters of an empty root directory."""
-    return OssParameters(
-        **{
-            "accesskeyid": ACCESS_KEY,
-            "accesskeysecret": SECRET_KEY,
-            "region": "oss-cn-hangzhou",
-            "bucket": BUCKET,
-            "endpoint": server.url,
-            "rootdirectory": f"/{secrets.token_hex(8)}",
-            **given,
-        }
-    )
-
-
 class TestOss(DriverConformance):
     @pytest.fixture
     def opening(self, server: OssServer) -> Opening:
         given = parameters(server)
         return lambda: ObjectDriver(OssStore(given, ALONE))
-
-
-def run(given: OssParameters, scenario: Callable[[ObjectDriver, OssStore], Awaitable[None]]) -> None:
-    async def whole() -> None:
-        store = OssStore(given, ALONE)
-        driver = ObjectDriver(store)
-        try:
-            await scenario(driver, store)
-        finally:
-            await driver.close()
-
-    asyncio.run(whole())
-
-
-async def read(driver: ObjectDriver, path: str, start: int, length: int) -> bytes:
-    return b"".join([piece async for piece in driver.read(path, start, length)])
-
-
-async def upload(driver: ObjectDriver, path: str, writes: Sequence[bytes]) -> int:
-    """Upload content, one request for each write; return its bytes."""
-    offset = 0
-    await driver.upload_begin(path)
-    for chunk in writes:
-        writer = await driver.upload_open(path, offset)
-        await writer.write([chunk])
-        await writer.close()
-        offset += len(chunk)
-    return offset
 
 
 @pytest.mark.parametrize(

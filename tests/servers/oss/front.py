@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import time
 from dataclasses import dataclass, field
@@ -42,7 +43,7 @@ class Front:
         seaweedfs: S3 endpoint of the objects.
         keys: that may sign, by their ids.
         region: of all buckets.
-        buckets: that are made, besides those of SeaweedFS.
+        buckets: there are; made where SeaweedFS has none.
         aliases: buckets by hosts that are bound to them.
         faults: on demand.
         undeletable: keys that DeleteMultipleObjects fails to delete.
@@ -72,8 +73,9 @@ class Front:
         ) as session:
             objects = Objects(self.seaweedfs, session)
             for bucket in (PARTS, *self.buckets):
-                async with objects.send("PUT", bucket):
-                    pass
+                with contextlib.suppress(OssError):  # it is there
+                    async with objects.send("PUT", bucket):
+                        pass
             application[OPERATIONS] = Operations(objects, lambda: self.undeletable)
             yield
 
@@ -106,6 +108,8 @@ class Front:
                 "all future requests to this endpoint.",
                 {"Bucket": request.bucket, "Endpoint": place},
             )
+        if request.bucket not in self.buckets:
+            raise OssError(404, "NoSuchBucket", "The specified bucket does not exist.")
         if key.operations is not None and request.operation not in key.operations:
             raise OssError(403, "AccessDenied", "You have no right to access this object because of bucket acl.")
 

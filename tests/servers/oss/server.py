@@ -46,7 +46,7 @@ class OssServer:
                 TEMPORARY_KEY: Key(TEMPORARY_SECRET, TOKEN),
             },
             REGION,
-            (SECOND_BUCKET,),
+            (BUCKET, SECOND_BUCKET),
         )
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()

@@ -26,7 +26,10 @@ SKEW = 15 * 60  # seconds
 LONGEST = 7 * 24 * 3600  # seconds that a URL of version 4 may be good for
 # What of the parameters a signature of version 1 covers, as far as the front knows them.
 SUBRESOURCES = frozenset(
-    ("acl", "append", "continuation-token", "delete", "location", "partNumber", "security-token", "uploadId", "uploads")
+    (
+        *("acl", "append", "continuation-token", "delete", "location", "partNumber", "security-token", "uploadId"),
+        *("uploads", "versionId"),
+    )
 )
 
 
@@ -64,9 +67,9 @@ def signer(request: Incoming, keys: Mapping[str, Key], region: str, now: float) 
         return _v4_url(request, keys, region, now)
     if authorization.startswith("OSS "):
         identity, _, signature = authorization.removeprefix("OSS ").partition(":")
-        date = request.headers.get("date", "")
         key = _known(keys, identity, request.headers.get("x-oss-security-token", ""))
-        return _check(key, signature, _v1(request, key.secret, "" if "x-oss-date" in request.headers else date))
+        date = request.headers.get("x-oss-date") or request.headers.get("date", "")
+        return _check(key, signature, _v1(request, key.secret, date))
     if "Signature" in request.query:
         expires = request.query.get("Expires", "")
         if not expires.isdecimal() or int(expires) < now:

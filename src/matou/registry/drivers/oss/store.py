@@ -51,7 +51,7 @@ class OssStore:
             endpoint_of(parameters),
             credentials_of(parameters),
             Encryption(parameters.encrypt, parameters.encryptionkeyid),
-            Requests(RETRIES, RequestLimit(0), surroundings.observer),
+            Requests(RETRIES, RequestLimit(0), surroundings.observer, patience=surroundings.patience),
         )
         self.segments = SegmentRules(parameters.chunksize)
         root = parameters.rootdirectory.strip("/")
