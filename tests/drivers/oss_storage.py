@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from matou.config.sections.drivers import OssParameters
+from matou.config.sections.oss import OssParameters
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.oss.store import OssStore

@@ -29,7 +29,7 @@ from tests.servers.oss.server import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from matou.config.sections.drivers import OssParameters
+    from matou.config.sections.oss import OssParameters
     from matou.registry.drivers.base import ContentWriter
 
 MIB = 1 << 20

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.config.reading import errors, parse, warnings
 
 if TYPE_CHECKING:
-    from matou.config.sections.drivers import OssParameters
+    from matou.config.sections.oss import OssParameters
 
 GIVEN = {"accesskeyid": "LTAI", "accesskeysecret": "s3cret", "region": "oss-cn-hangzhou", "bucket": "my-images"}
 

@@ -13,9 +13,9 @@ from matou.config.sections.drivers import (
     FilesystemParameters,
     GcsParameters,
     InMemoryParameters,
-    OssParameters,
     SwiftParameters,
 )
+from matou.config.sections.oss import OssParameters
 from matou.config.sections.s3 import S3Parameters
 
 if TYPE_CHECKING:

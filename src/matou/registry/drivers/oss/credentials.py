@@ -10,7 +10,7 @@ from alibabacloud_oss_v2.credentials import EnvironmentVariableCredentialsProvid
 from matou.registry.drivers.base import StorageError
 
 if TYPE_CHECKING:
-    from matou.config.sections.drivers import OssParameters
+    from matou.config.sections.oss import OssParameters
 
 VARIABLES = ("OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_SECRET")  # and OSS_SESSION_TOKEN, which may be missing
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from matou.config.sections.drivers import OssParameters
+    from matou.config.sections.oss import OssParameters
 
 DOMAIN = ".aliyuncs.com"
 PREFIX = "oss-"

@@ -21,7 +21,7 @@ from matou.registry.drivers.requests import RequestLimit, Requests
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from matou.config.sections.drivers import OssParameters
+    from matou.config.sections.oss import OssParameters
     from matou.registry.drivers.base import ContentWriter
     from matou.registry.drivers.factory import Surroundings
     from matou.registry.drivers.object_store import ObjectStore

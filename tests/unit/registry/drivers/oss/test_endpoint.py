@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from matou.config.sections.drivers import OssParameters
+from matou.config.sections.oss import OssParameters
 from matou.registry.drivers.oss.endpoint import Endpoint, Style, endpoint_of
 
 
