@@ -12,8 +12,9 @@ import pwd
 import subprocess
 import sys
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
@@ -86,6 +87,10 @@ class SwiftServer:
         answer = httpx.get(self.auth_url, headers={"X-Auth-User": user, "X-Auth-Key": key}, trust_env=False)
         answer.raise_for_status()
         return answer.headers["X-Auth-Token"]
+
+    def container(self, name: str) -> SwiftContainer:
+        """Return a container as whoever owns it sees it; close it afterwards."""
+        return SwiftContainer(self.storage_url, name, self.token())
 
     def start(self) -> None:
         """Start it and wait until each of its servers answers."""
@@ -182,6 +187,46 @@ class SwiftServer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+class SwiftContainer:
+    """A container without a driver.
+
+    Args:
+        account: its URL.
+        name: of the container.
+        token: of a user.
+    """
+
+    def __init__(self, account: str, name: str, token: str) -> None:
+        self.name = name
+        self._url = f"{account}/{name}"
+        self._client = httpx.Client(headers={"X-Auth-Token": token}, trust_env=False, timeout=PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def ask(
+        self, method: str, name: str = "", content: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send a request about an object, or about the container; return the answer, whatever it is."""
+        url = f"{self._url}/{name}" if name else self._url
+        return self._client.request(method, url, content=content or None, headers=headers)
+
+    def put(self, name: str, content: bytes = b"", **headers: str) -> None:
+        """Store an object; headers have underscores for hyphens."""
+        given = {key.replace("_", "-"): value for key, value in headers.items()}
+        answer = self.ask("PUT", name, content, given)
+        assert answer.status_code == HTTPStatus.CREATED, answer.text
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names of the objects with a prefix."""
+        answer = self._client.get(self._url, params={"prefix": prefix})
+        answer.raise_for_status()
+        return answer.text.split()
 
 
 @contextlib.contextmanager

@@ -9,10 +9,8 @@ from matou.config.sections.root import Configuration
 from tests.unit.config.reading import MINIMAL, errors, parse
 
 DRIVER = "version: 0.1\nstorage:\n  "
-CREDENTIALS = "{username: u, password: p, authurl: 'https://x/', container: c}"
 # The key, a configuration that asks for it, and one that has the key and does not ask for it.
 ASKED: dict[str, tuple[str, str]] = {
-    "storage.swift": (DRIVER + f"swift: {CREDENTIALS}\n", MINIMAL),
     "storage.cache.blobdescriptor": (
         DRIVER + "inmemory:\n  cache: {blobdescriptor: redis}\n",
         DRIVER + "inmemory:\n  cache: {blobdescriptor: inmemory}\n",

@@ -71,37 +71,3 @@ class GcsParameters(Settings):
     def identity(self) -> tuple[str, ...]:
         """What tells this storage from others; the bucket comes first."""
         return self.bucket, self.rootdirectory.strip("/")
-
-
-@dataclass(frozen=True, slots=True)
-class SwiftParameters(Settings):
-    """``storage.swift`` (Distribution 2.8)."""
-
-    username: str = setting(Text(), "", "account", required=True)
-    password: str = setting(Text(), "", "its password", required=True, secret=True)
-    authurl: str = setting(Text(), "", "URL of the identity service", required=True)
-    container: str = setting(Text(), "", "its name; made when missing", required=True)
-    tenant: str = setting(Text(), "", "project by name")
-    tenantid: str = setting(Text(), "", "project by id")
-    tenantdomain: str = setting(Text(), "", "domain of the project by name")
-    tenantdomainid: str = setting(Text(), "", "domain of the project by id")
-    domain: str = setting(Text(), "", "domain of the account by name")
-    domainid: str = setting(Text(), "", "domain of the account by id")
-    trustid: str = setting(Text(), "", "trust that is used")
-    region: str = setting(Text(), "", "region of the container")
-    authversion: int = setting(Integer(0, 3), 0, "version of the identity service; 0: by its URL")
-    prefix: str = setting(Text(), "", "prefix of all names")
-    rootdirectory: str = setting(Text(), "", "another name of `prefix`")
-    endpointtype: str = setting(Text(), "public", "which endpoint of the catalogue")
-    insecureskipverify: bool = setting(Boolean(), default=False, doc="don't check certificates")
-    chunksize: int = setting(Integer(MIB), 20 * MIB, "bytes of a segment")
-    secretkey: str = setting(Text(), "", "signs temporary URLs", secret=True)
-    accesskey: str = setting(Text(), "", "of temporary URLs", secret=True)
-    tempurlcontainerkey: bool = setting(Boolean(), default=False, doc="the secret key is the container's")
-    tempurlmethods: Any = setting(Anything(), None, "methods that temporary URLs allow")
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What tells this storage from others; the container comes first."""
-        root = (self.prefix or self.rootdirectory).strip("/")
-        return self.container, self.authurl, self.tenant or self.tenantid or self.username, self.region, root

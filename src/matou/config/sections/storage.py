@@ -13,10 +13,10 @@ from matou.config.sections.drivers import (
     FilesystemParameters,
     GcsParameters,
     InMemoryParameters,
-    SwiftParameters,
 )
 from matou.config.sections.oss import OssParameters
 from matou.config.sections.s3 import S3Parameters
+from matou.config.sections.swift import SwiftParameters
 
 if TYPE_CHECKING:
     from matou.config.kinds import Place
@@ -28,16 +28,6 @@ LONGEST_REDIRECT = 168 * HOUR
 CACHES = ("inmemory", "redis")
 NO_DRIVERS = frozenset(("maintenance", "cache", "delete", "redirect", "tag"))
 LOOKED_UP = NoEffect("blobs, manifests and tags are looked up in the index, which is in memory as far as it is used")
-
-
-def _no_driver(what: str) -> Refused:
-    return Refused(
-        what,
-        "use storage.filesystem, on a file system that holds the data, or keep your present registry until a later "
-        "version has this driver",
-        "it is there",
-        lambda parameters: parameters is not None,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +162,7 @@ class Storage(Settings):
     gcs: GcsParameters | None = optional(GcsParameters, "driver: Google Cloud Storage")
     azure: AzureParameters | None = optional(AzureParameters, "driver: Azure Blob Storage")
     azure_v2: AzureParameters | None = optional(AzureParameters, "driver: another name of `azure` (GitLab)")
-    swift: SwiftParameters | None = optional(
-        SwiftParameters, "driver: OpenStack Swift", status=_no_driver("object storage: Swift")
-    )
+    swift: SwiftParameters | None = optional(SwiftParameters, "driver: OpenStack Swift")
     oss: OssParameters | None = optional(OssParameters, "driver: Alibaba Cloud OSS")
     delete: Delete = section(Delete, "of images")
     maintenance: Maintenance = section(Maintenance, "of the storage")

@@ -38,7 +38,9 @@ class Surroundings:
 ALONE = Surroundings()
 
 
-def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE) -> Driver:
+def open_driver(  # noqa: PLR0911 -- one for each driver
+    configuration: Configuration, surroundings: Surroundings = ALONE
+) -> Driver:
     """Return the driver that the configuration names; ``load_configuration`` has refused those that do not exist.
 
     Raises:
@@ -65,4 +67,9 @@ def open_driver(configuration: Configuration, surroundings: Surroundings = ALONE
 
         store = AzureStore(storage.azure_parameters, surroundings)
         return ObjectDriver(store, SegmentBlocks(store))
+    if storage.swift is not None:
+        from matou.registry.drivers.swift.store import SwiftStore  # noqa: PLC0415 -- as above
+
+        container = SwiftStore(storage.swift, surroundings)
+        return ObjectDriver(container, container.uploads)
     return InMemoryDriver()

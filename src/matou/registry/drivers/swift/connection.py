@@ -1,0 +1,356 @@
+"""Requests to one container: tokens, retries, errors, and what is found out once before the first of them.
+
+Concurrency: everything runs on one event loop, on which the first request opens the connection. Tokens are renewed by
+one task at a time; requests that wait for it go on with the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from yarl import URL
+
+from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.swift.cluster import Cluster, cluster_of, info_url
+from matou.registry.drivers.swift.failures import failure
+from matou.registry.drivers.swift.identity import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+    from matou.config.sections.swift import SwiftParameters
+    from matou.registry.drivers.requests import Requests
+    from matou.registry.drivers.swift.identity import Account
+
+CONNECTIONS = 64  # at a time a worker
+CONNECT_SECONDS = 30.0
+SILENCE_SECONDS = 120.0  # that an answer may pause; a server-side copy is as long silent as it takes
+RECEIVE_BUFFER = 1 << 18  # bytes
+IN_THREAD = 1 << 18  # bytes of JSON from which a thread reads it
+NEWEST = {"X-Newest": "true"}  # asks all replicas
+
+
+class Answer(NamedTuple):
+    """An answer whose body was read.
+
+    Attributes:
+        status: HTTP's.
+        headers: of it, in any case.
+        body: all of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Listed(NamedTuple):
+    """An object in a listing.
+
+    Attributes:
+        name: in the container.
+        size: in bytes; 0 for a dynamic large object, whatever it has.
+        modified: seconds since the epoch, UTC.
+        content_type: of the object.
+        is_static: whether it is a static large object, as far as listings of the cluster tell.
+    """
+
+    name: str
+    size: int
+    modified: float
+    content_type: str
+    is_static: bool
+
+
+class Page(NamedTuple):
+    """A page of a listing.
+
+    Attributes:
+        objects: in it.
+        directories: common prefixes up to the delimiter, which they end with.
+    """
+
+    objects: list[Listed]
+    directories: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the first request finds out.
+
+    Attributes:
+        session: for all requests.
+        account: whose token may be older than permitted.
+        cluster: what it can.
+    """
+
+    session: aiohttp.ClientSession
+    account: Account
+    cluster: Cluster
+
+
+class Connection:
+    """The container of a configuration.
+
+    Args:
+        parameters: of the driver.
+        requests: repeats what failed in passing.
+    """
+
+    def __init__(self, parameters: SwiftParameters, requests: Requests) -> None:
+        self.parameters = parameters
+        self.requests = requests
+        self._identity = identity_of(parameters)
+        self._opening = asyncio.Lock()
+        self._opened: Opened | None = None
+        self._renewing = asyncio.Lock()
+        self._account: Account | None = None
+        self._is_doubtful = False  # the token: a request with a body broke off
+
+    async def open(self) -> Opened:
+        """Return what the first request found out, or send it.
+
+        Raises:
+            StorageError: as for ``send``.
+        """
+        return await self.requests.send(self._open)
+
+    async def send(
+        self,
+        method: str,
+        name: str | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[bytes] = (),
+        permitted: Sequence[int] = (),
+        check: Callable[[Answer], None] = lambda _: None,
+    ) -> Answer:
+        """Send a request and read its answer.
+
+        Args:
+            method: HTTP's.
+            name: of the object; "" for the container, None for the account.
+            query: of the URL.
+            headers: besides the token.
+            body: in pieces.
+            permitted: statuses from 300 up that are no error here.
+            check: raises what the body says to have failed; ``Transient`` is repeated.
+
+        Raises:
+            Transient: retries are used up.
+            StorageError: it failed; the message says what and why. ``NotFound`` for 404.
+        """
+
+        async def once() -> Answer:
+            async with self.response(
+                method, name, query=query, headers=headers, body=body, permitted=permitted
+            ) as response:
+                answer = Answer(response.status, response.headers, await response.read())
+            check(answer)
+            return answer
+
+        return await self.requests.send(once)
+
+    @asynccontextmanager
+    async def response(
+        self,
+        method: str,
+        name: str | None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Sequence[bytes] = (),
+        permitted: Sequence[int] = (),
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request once, with a new token if it takes one, and yield the answer; see ``send``."""
+        opened = await self._open()
+        what = f"{method} of {self.parameters.container}/{name}" if name is not None else f"{method} of the account"
+        with _translated(what, self):
+            account = await self._current(opened.session)
+            for is_last in (False, True):
+                async with self._request(opened.session, account, method, name, query, headers, body) as response:
+                    if response.status != 401 or is_last:  # noqa: PLR2004 -- Unauthorized
+                        if response.status == 404 not in permitted and (method == "PUT" or not name):  # noqa: PLR2004 -- Not Found
+                            raise StorageError(
+                                f"{what}: the container does not exist any more; start the registry again"
+                            )
+                        await self._verify(what, response, permitted)
+                        self._is_doubtful = False
+                        yield response
+                        return
+                account = await self._renewed(opened.session, account)
+
+    def _request(
+        self,
+        session: aiohttp.ClientSession,
+        account: Account,
+        method: str,
+        name: str | None,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str] | None,
+        body: Sequence[bytes],
+    ) -> aiohttp.client._RequestContextManager:
+        url = account.url
+        if name is not None:
+            url += f"/{quote(self.parameters.container)}"
+        if name:
+            url += f"/{quote(name)}"
+        if query:
+            url += "?" + urlencode(query)
+        length = sum(map(len, body))
+        sent = {"X-Auth-Token": account.token, **(headers or {})}
+        if length or method in ("PUT", "POST"):
+            sent["Content-Length"] = str(length)
+        return session.request(
+            method, URL(url, encoded=True), headers=sent, data=_pieces(body) if length else None, allow_redirects=False
+        )
+
+    async def _verify(self, what: str, response: aiohttp.ClientResponse, permitted: Sequence[int]) -> None:
+        if response.status < 300 or response.status in permitted:  # noqa: PLR2004 -- success
+            return
+        text = (await response.content.read(4096)).decode(errors="replace")
+        raise failure(self.parameters, what, response.status, response.headers, text)
+
+    async def _current(self, session: aiohttp.ClientSession) -> Account:
+        """Return the account, with a token that has not expired as far as is known."""
+        account = self._account
+        if account is None or account.expires <= time.monotonic():
+            return await self._renewed(session, account)
+        if self._is_doubtful:
+            # Servers that refuse a token while they are being sent a body may just break off.
+            async with self._request(session, account, "HEAD", "", None, None, ()) as response:
+                if response.status == 401:  # noqa: PLR2004 -- Unauthorized
+                    return await self._renewed(session, account)
+        return account
+
+    async def _renewed(self, session: aiohttp.ClientSession, refused: Account | None) -> Account:
+        """Return the account with another token than the one that was refused."""
+        async with self._renewing:
+            if self._account is None or self._account is refused:
+                self._account = await self._identity.authenticate(session)
+            return self._account
+
+    def doubt(self) -> None:
+        """Look at the token before the next request."""
+        self._is_doubtful = True
+
+    async def _open(self) -> Opened:
+        """Authenticate, find out what the cluster can, and make the container when it is missing."""
+        if self._opened is not None:
+            return self._opened
+        async with self._opening:
+            if self._opened is None:
+                session = self._session()
+                try:
+                    self._opened = await self._explore(session)
+                finally:
+                    if self._opened is None:
+                        await session.close()
+            return self._opened
+
+    def _session(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=not self.parameters.insecureskipverify),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
+            headers={"User-Agent": "matou", "Accept-Encoding": "identity"},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=RECEIVE_BUFFER,
+            trust_env=True,
+        )
+
+    async def _explore(self, session: aiohttp.ClientSession) -> Opened:
+        parameters = self.parameters
+        what = f"the container {parameters.container}"
+        with _translated(what, self):
+            account = await self._current(session)
+            async with session.get(URL(info_url(account.url), encoded=True)) as response:
+                content = await response.read() if response.status == 200 else b""  # noqa: PLR2004 -- OK
+                if response.status >= 500:  # noqa: PLR2004 -- server errors
+                    raise failure(parameters, "GET of /info", response.status, response.headers, "")
+            async with self._request(session, account, "HEAD", "", None, None, ()) as response:
+                if response.status != 404:  # noqa: PLR2004 -- Not Found
+                    await self._verify(f"HEAD of {what}", response, ())
+                is_missing = response.status == 404  # noqa: PLR2004 -- as above
+            if is_missing:
+                async with self._request(session, account, "PUT", "", None, None, ()) as response:
+                    await self._verify(f"PUT of {what}, which does not exist", response, ())
+        cluster = cluster_of(content, parameters.tempurlmethods, container_keys=parameters.tempurlcontainerkey)
+        return Opened(session, account, cluster)
+
+    async def pages(self, prefix: str, *, directories: bool = False) -> AsyncIterator[Page]:
+        """Yield the pages of a listing, in order of names.
+
+        Args:
+            prefix: of the names.
+            directories: whether what lies deeper is shown as common prefixes.
+
+        Raises:
+            StorageError: as for ``send``.
+        """
+        limit = (await self.open()).cluster.listing
+        marker = ""
+        while True:
+            query = {"format": "json", "prefix": prefix, "limit": str(limit), "marker": marker}
+            if directories:
+                query["delimiter"] = "/"
+            body = (await self.send("GET", "", query=query)).body
+            page, marker = await asyncio.to_thread(_page, body) if len(body) > IN_THREAD else _page(body)
+            if page.objects or page.directories:
+                yield page
+            if len(page.objects) + len(page.directories) < limit:
+                return
+
+    async def close(self) -> None:
+        """Close connections."""
+        if self._opened is not None:
+            await self._opened.session.close()
+        self.requests.close()
+
+
+@contextmanager
+def _translated(what: str, connection: Connection) -> Iterator[None]:
+    """Turn what the transport raises into what drivers raise."""
+    try:
+        yield
+    except (aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
+        raise StorageError(
+            f"{what}: Swift cannot be spoken to: {error}; check the endpoint that the identity service names, and its "
+            "certificate (insecureskipverify in storage.swift)"
+        ) from error
+    except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        connection.doubt()
+        raise Transient(f"{what}: Swift does not answer: {str(error) or 'silence'}") from error
+
+
+async def _pieces(body: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for piece in body:
+        yield piece
+
+
+def _page(body: bytes) -> tuple[Page, str]:
+    """Read a page of a listing; return it and the last name in it."""
+    entries: list[dict[str, Any]] = json.loads(body)
+    objects = [
+        Listed(
+            entry["name"],
+            entry["bytes"],
+            datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC).timestamp(),
+            entry.get("content_type", ""),
+            "slo_etag" in entry,
+        )
+        for entry in entries
+        if "name" in entry
+    ]
+    directories = [entry["subdir"] for entry in entries if "subdir" in entry]
+    last = entries[-1] if entries else {}
+    return Page(objects, directories), last.get("name") or last.get("subdir") or ""
