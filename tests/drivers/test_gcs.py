@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
+import logging
 import secrets
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
-from matou.config.sections.drivers import GcsParameters
 from matou.registry.drivers.base import NotFound, StorageError, Transient
-from matou.registry.drivers.gcs.credentials import credential_source
-from matou.registry.drivers.gcs.opening import Services, build_store
 from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.drivers.requests import RequestLimit, Requests
+from matou.registry.purging import UploadPurging
 from tests.drivers.conformance import DriverConformance, read, run
-from tests.servers.gcs import BUCKET, OTHER_BUCKET, GcsServer, running_gcs
+from tests.drivers.gcs_driver import Observed, opened
+from tests.servers.gcs import BUCKET, OTHER_BUCKET, GcsServer
 from tests.servers.gcs_front import Fault, query_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from matou.registry.drivers.base import Driver
     from tests.drivers.conformance import Opening
@@ -29,54 +27,30 @@ if TYPE_CHECKING:
 UNIT = 256 * 1024
 
 
-class Observed:
-    """Counts retries."""
-
-    def __init__(self) -> None:
-        self.retries: list[bool] = []
-
-    def retried(self, *, throttled: bool) -> None:
-        self.retries.append(throttled)
-
-    def waited(self, seconds: float) -> None:
-        raise AssertionError(f"waited {seconds} s for a limit that there is not")
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
-    with running_gcs(tmp_path_factory.mktemp("gcs")) as server:
-        yield server
-
-
 @pytest.fixture
-def server(running: GcsServer) -> GcsServer:
-    running.front.reset()
-    return running
-
-
-def opened(server: GcsServer, observed: Observed | None = None, **given: Any) -> ObjectDriver:
-    """Open a driver whose retries come quickly."""
-    parameters = GcsParameters(**{"bucket": BUCKET, "keyfile": str(server.key_file), **given})
-    requests = Requests(3, RequestLimit(0), observed or Observed(), first_pause=0.01, longest_pause=0.05)
-    where = Services(server.url, server.url)
-    return ObjectDriver(build_store(parameters, credential_source(parameters), where, requests))
-
-
-@pytest.fixture
-def opening(server: GcsServer) -> Opening:
+def opening(gcs: GcsServer) -> Opening:
     root = f"/{secrets.token_hex(8)}"
-    return lambda: opened(server, rootdirectory=root, chunksize=UNIT)
+    return lambda: opened(gcs, rootdirectory=root, chunksize=UNIT)
+
+
+class TestParallel(DriverConformance):
+    """The suite, with listings that are divided."""
+
+    @pytest.fixture
+    def opening(self, gcs: GcsServer) -> Opening:
+        root = f"/{secrets.token_hex(8)}"
+        return lambda: opened(gcs, rootdirectory=root, parallelwalk=True)
 
 
 class TestGcs(DriverConformance):
     """The suite, with the smallest segments that may be configured, and pages of a few objects."""
 
     @pytest.fixture(autouse=True)
-    def small_pages(self, server: GcsServer) -> None:
-        server.front.page = 2
+    def small_pages(self, gcs: GcsServer) -> None:
+        gcs.front.page = 2
 
 
-def test_many_segments_are_composed_through_components(server: GcsServer) -> None:
+def test_many_segments_are_composed_through_components(gcs: GcsServer) -> None:
     root = secrets.token_hex(8)
     content = secrets.token_bytes(70 * 1024)
 
@@ -90,18 +64,18 @@ def test_many_segments_are_composed_through_components(server: GcsServer) -> Non
         await driver.upload_commit("u/1", len(content), "blobs/data")
         assert await driver.get("blobs/data") == content
 
-    run(lambda: opened(server, rootdirectory=root), scenario)
-    assert server.names(prefix=root) == [f"{root}/blobs/data"]
-    composed = [line for line in server.front.requests if "/compose?" in line]
+    run(lambda: opened(gcs, rootdirectory=root), scenario)
+    assert gcs.names(prefix=root) == [f"{root}/blobs/data"]
+    composed = [line for line in gcs.front.requests if "/compose?" in line]
     # 32 + 32 + 6 segments are three components, which are one object.
     assert len(composed) == 4
     assert [query_of(line).get("ifGenerationMatch") for line in composed] == [["0"]] * 3 + [None]
 
 
-def test_a_component_whose_answer_was_lost_is_used(server: GcsServer) -> None:
+def test_a_component_whose_answer_was_lost_is_used(gcs: GcsServer) -> None:
     root = secrets.token_hex(8)
     observed = Observed()
-    server.front.faults.append(Fault(r"POST .*staging.*/compose\?", status=0, is_late=True))
+    gcs.front.faults.append(Fault(r"POST .*staging.*/compose\?", status=0, is_late=True))
 
     async def scenario(driver: Driver) -> None:
         await driver.upload_begin("u/1")
@@ -112,13 +86,13 @@ def test_a_component_whose_answer_was_lost_is_used(server: GcsServer) -> None:
         await driver.upload_commit("u/1", 33, "data")
         assert await driver.get("data") == bytes(range(33))
 
-    run(lambda: opened(server, observed, rootdirectory=root), scenario)
+    run(lambda: opened(gcs, observed, rootdirectory=root), scenario)
     assert observed.retries == [False]
-    assert server.names(prefix=root) == [f"{root}/data"]
+    assert gcs.names(prefix=root) == [f"{root}/data"]
 
 
-def test_one_segment_is_rewritten_in_as_many_requests_as_it_takes(server: GcsServer, opening: Opening) -> None:
-    server.front.has_slow_rewrites = True
+def test_one_segment_is_rewritten_in_as_many_requests_as_it_takes(gcs: GcsServer, opening: Opening) -> None:
+    gcs.front.has_slow_rewrites = True
 
     async def scenario(driver: Driver) -> None:
         await driver.upload_begin("u/1")
@@ -129,7 +103,7 @@ def test_one_segment_is_rewritten_in_as_many_requests_as_it_takes(server: GcsSer
         assert await driver.get("data") == b"content"
 
     run(opening, scenario)
-    rewrites = [query_of(line) for line in server.front.requests if "/rewriteTo/" in line]
+    rewrites = [query_of(line) for line in gcs.front.requests if "/rewriteTo/" in line]
     assert ["rewriteToken" in query for query in rewrites] == [False, True]
 
 
@@ -182,55 +156,55 @@ def test_an_upload_goes_on_in_another_process(opening: Opening) -> None:
     ids=["put", "get", "read", "stat", "list", "delete"],
 )
 def test_what_fails_in_passing_is_repeated(
-    server: GcsServer, fault: Fault, throttled: bool, operation: Callable[[Driver], Any]
+    gcs: GcsServer, fault: Fault, throttled: bool, operation: Callable[[Driver], Any]
 ) -> None:
     observed = Observed()
     now = dataclasses.replace(fault)
 
     async def scenario(driver: Driver) -> None:
         await driver.put("there", b"123")
-        server.front.faults.append(now)
+        gcs.front.faults.append(now)
         await operation(driver)
 
     root = secrets.token_hex(8)
-    run(lambda: opened(server, observed, rootdirectory=root), scenario)
+    run(lambda: opened(gcs, observed, rootdirectory=root), scenario)
     assert now.times == 0
     assert set(observed.retries) == {throttled}
 
 
-def test_what_keeps_failing_is_transient(server: GcsServer, opening: Opening) -> None:
-    server.front.faults.append(Fault("GET", status=503, times=100))
+def test_what_keeps_failing_is_transient(gcs: GcsServer, opening: Opening) -> None:
+    gcs.front.faults.append(Fault("GET", status=503, times=100))
 
     async def scenario(driver: Driver) -> None:
         with pytest.raises(Transient, match="reading a: Google Cloud Storage answered 503"):
             await driver.get("a")
 
     run(opening, scenario)
-    assert len(server.front.requests) == 4
+    assert len(gcs.front.requests) == 4
 
 
-def test_a_read_goes_on_where_its_connection_broke_in_the_same_generation(server: GcsServer) -> None:
+def test_a_read_goes_on_where_its_connection_broke_in_the_same_generation(gcs: GcsServer) -> None:
     content = secrets.token_bytes(300_000)
     root = secrets.token_hex(8)
     observed = Observed()
 
     async def scenario(driver: Driver) -> None:
         await driver.put("a", content)
-        server.front.faults += [Fault("alt=media", cut=100_000), Fault("alt=media", cut=50_000)]
+        gcs.front.faults += [Fault("alt=media", cut=100_000), Fault("alt=media", cut=50_000)]
         assert await read(driver, "a", 1, len(content) - 1) == content[1:]
 
-    run(lambda: opened(server, observed, rootdirectory=root), scenario)
-    reads = [query_of(line).get("generation") for line in server.front.requests if "alt=media" in line]
+    run(lambda: opened(gcs, observed, rootdirectory=root), scenario)
+    reads = [query_of(line).get("generation") for line in gcs.front.requests if "alt=media" in line]
     assert len(reads) == 3
     assert reads[0] is None
     assert reads[1] == reads[2] != [""]
     assert observed.retries == [False, False]
 
 
-def test_what_is_replaced_while_it_is_read_is_an_error_not_a_mixture(server: GcsServer, opening: Opening) -> None:
+def test_what_is_replaced_while_it_is_read_is_an_error_not_a_mixture(gcs: GcsServer, opening: Opening) -> None:
     async def scenario(driver: Driver) -> None:
         await driver.put("a", b"1" * 500_000)
-        server.front.faults.append(Fault("alt=media", cut=100_000))
+        gcs.front.faults.append(Fault("alt=media", cut=100_000))
         pieces = driver.read("a", 0, 500_000)
         got = await anext(pieces)
         await driver.put("a", b"2" * 500_000)
@@ -242,7 +216,7 @@ def test_what_is_replaced_while_it_is_read_is_an_error_not_a_mixture(server: Gcs
     run(opening, scenario)
 
 
-def test_urls_are_good_for_whom_they_are_meant(server: GcsServer) -> None:
+def test_urls_are_good_for_whom_they_are_meant(gcs: GcsServer) -> None:
     root = secrets.token_hex(8)
 
     async def scenario(driver: Driver) -> None:
@@ -269,149 +243,28 @@ def test_urls_are_good_for_whom_they_are_meant(server: GcsServer) -> None:
             }
             for what, asked in wrong.items():
                 assert (await asked).status_code == 403, what
-            server.accounts.clock = 59
+            gcs.accounts.clock = 59
             assert (await client.get(get)).status_code == 200
-            server.accounts.clock = 61
+            gcs.accounts.clock = 61
             expired = await client.get(get)
             assert (expired.status_code, "ExpiredToken" in expired.text) == (400, True)
 
-    run(lambda: opened(server, rootdirectory=root), scenario)
+    run(lambda: opened(gcs, rootdirectory=root), scenario)
 
 
-def test_one_token_serves_many_requests(server: GcsServer, opening: Opening) -> None:
-    server.accounts.grants.clear()
-
-    async def scenario(driver: Driver) -> None:
-        await asyncio.gather(*(driver.put(f"a/{number}", b"") for number in range(20)))
-        await driver.list("a")
-
-    run(opening, scenario)
-    assert len(server.accounts.grants) == 1
-
-
-def test_a_token_that_is_not_accepted_any_more_is_replaced(server: GcsServer, opening: Opening) -> None:
-    async def scenario(driver: Driver) -> None:
-        await driver.put("a", b"1")
-        server.accounts.grants.clear()
-        await asyncio.gather(*(driver.put(f"b/{number}", b"") for number in range(10)))
-        assert await driver.get("a") == b"1"
-
-    run(opening, scenario)
-
-
-def test_tokens_are_replaced_before_they_expire(server: GcsServer, opening: Opening) -> None:
-    server.accounts.life = 1
-    server.accounts.grants.clear()
-
-    async def scenario(driver: Driver) -> None:
-        await driver.put("a", b"1")
-        for _ in range(12):
-            await asyncio.sleep(0.2)
-            assert await driver.get("a") == b"1"
-
-    run(opening, scenario)
-    assert len(server.accounts.grants) >= 3
-    # Nobody was refused: each request would have been sent twice then.
-    assert len([line for line in server.front.requests if "alt=media" in line]) == 12
-
-
-@pytest.mark.parametrize(
-    ("permission", "operation"),
-    [
-        ("storage.objects.get", lambda driver: driver.get("there")),
-        ("storage.objects.get", lambda driver: driver.stat("there")),
-        ("storage.objects.get", lambda driver: read(driver, "there", 0, 1)),
-        ("storage.objects.create", lambda driver: driver.put("new", b"")),
-        ("storage.objects.delete", lambda driver: driver.put("there", b"")),
-        ("storage.objects.delete", lambda driver: driver.delete("there")),
-        ("storage.objects.list", lambda driver: driver.list("")),
-    ],
-)
-def test_a_missing_permission_is_named(
-    server: GcsServer, opening: Opening, permission: str, operation: Callable[[Driver], Any]
-) -> None:
-    async def scenario(driver: Driver) -> None:
-        await driver.put("there", b"1")
-        server.front.denied.add(permission)
-        with pytest.raises(StorageError) as raised:
-            await operation(driver)
-        assert f"lacks {permission} on the bucket {BUCKET}: grant it the role" in str(raised.value)
-        assert "\n" not in str(raised.value)
-
-    run(opening, scenario)
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [
-        lambda driver: driver.get("a"),
-        lambda driver: driver.stat("a"),
-        lambda driver: read(driver, "a", 0, 1),
-        lambda driver: driver.put("a", b""),
-        lambda driver: driver.list(""),
-        lambda driver: driver.delete("a"),
-    ],
-    ids=["get", "stat", "read", "put", "list", "delete"],
-)
-def test_a_missing_bucket_is_named(server: GcsServer, operation: Callable[[Driver], Any]) -> None:
-    async def scenario(driver: Driver) -> None:
-        with pytest.raises(
-            StorageError, match=r"the bucket nobodys does not exist: look at storage\.gcs\.bucket"
-        ) as raised:
-            await operation(driver)
-        assert not isinstance(raised.value, NotFound)
-
-    run(lambda: opened(server, bucket="nobodys"), scenario)
-
-
-def _late_clock(server: GcsServer) -> None:
-    server.accounts.clock = 7200
-
-
-def _disabled(server: GcsServer) -> None:
-    server.account.is_disabled = True
-
-
-@pytest.mark.parametrize(
-    ("change", "changes", "expected"),
-    [
-        (_late_clock, {}, "this machine's clock is wrong"),
-        (_disabled, {}, "is disabled: enable it in IAM"),
-        (None, {"private_key_id": "0" * 40}, "the key is not, or no longer, the account's"),
-        (None, {"client_email": "gone@matou-tests.iam.gserviceaccount.com"}, "was deleted"),
-    ],
-    ids=["clock", "disabled", "key", "account"],
-)
-def test_an_account_that_gets_no_token_is_told_why(
-    server: GcsServer, change: Callable[[GcsServer], None] | None, changes: dict[str, str], expected: str
-) -> None:
-    if change is not None:
-        change(server)
-
-    async def scenario(driver: Driver) -> None:
-        with pytest.raises(StorageError) as raised:
-            await driver.get("a")
-        assert not isinstance(raised.value, Transient)
-        assert "invalid_grant" in str(raised.value)
-        assert expected in str(raised.value)
-        assert "\n" not in str(raised.value)
-
-    run(lambda: opened(server, keyfile="", credentials={**server.key, **changes}), scenario)
-
-
-def test_objects_are_copied_between_buckets_inside_the_service(server: GcsServer, opening: Opening) -> None:
-    server.front.has_slow_rewrites = True
+def test_objects_are_copied_between_buckets_inside_the_service(gcs: GcsServer, opening: Opening) -> None:
+    gcs.front.has_slow_rewrites = True
 
     async def scenario(source: Driver) -> None:
         await source.put("a/b", b"content")
-        target = opened(server, bucket=OTHER_BUCKET, rootdirectory=secrets.token_hex(8))
+        target = opened(gcs, bucket=OTHER_BUCKET, rootdirectory=secrets.token_hex(8))
         try:
             assert await target.copy_from(source, "a/b", 7)
             assert await target.get("a/b") == b"content"
             with pytest.raises(NotFound):
                 await target.copy_from(source, "absent", 7)
             # Who may not read there does it the long way.
-            server.front.denied.add("storage.objects.get")
+            gcs.front.denied.add("storage.objects.get")
             assert not await target.copy_from(source, "a/b", 7)
         finally:
             await target.close()
@@ -419,8 +272,73 @@ def test_objects_are_copied_between_buckets_inside_the_service(server: GcsServer
     run(opening, scenario)
 
 
+def test_an_upload_that_distribution_left_is_purged(gcs: GcsServer) -> None:
+    root = secrets.token_hex(8)
+    uploads = f"{root}/docker/registry/v2/repositories/team/app/_uploads"
+    session = {"contentType": "application/x-docker-upload-session", "metadata": {"Session-URI": "x", "Offset": "1"}}
+    gcs.store(f"{uploads}/1/startedat", b"2026-01-01T00:00:00Z")
+    gcs.store(f"{uploads}/1/data", b"placeholder", **session)
+
+    async def scenario(driver: Driver) -> None:
+        assert await UploadPurging(driver, age=3600, interval=1, dryrun=False).run() == 0
+        assert len(gcs.names(prefix=root)) == 2
+        assert await UploadPurging(driver, age=0, interval=1, dryrun=False).run() == 1
+
+    run(lambda: opened(gcs, rootdirectory=root), scenario)
+    assert gcs.names(prefix=root) == []
+
+
+def test_connections_are_used_again(gcs: GcsServer, opening: Opening) -> None:
+    async def scenario(driver: Driver) -> None:
+        for number in range(5):
+            await driver.put("a", bytes([number]))
+            assert await driver.get("a") == bytes([number])
+            await driver.delete("a")
+            with pytest.raises(NotFound):
+                await driver.get("a")
+            await driver.list("")
+        assert isinstance(driver, ObjectDriver)
+
+    gcs.front.clients.clear()
+    run(opening, scenario)
+    assert len(gcs.front.clients) == 1
+
+
+def test_slow_downloads_keep_nobody_else_waiting(gcs: GcsServer) -> None:
+    root = secrets.token_hex(8)
+    size = 8 << 20
+
+    async def scenario(driver: Driver) -> None:
+        await driver.put("big", bytes(size))
+        downloads = [driver.read("big", 0, size) for _ in range(3)]
+        pieces = [len(await anext(download)) for download in downloads]
+        await driver.put("small", b"1")
+        for got, download in zip(pieces, downloads, strict=True):
+            assert got + sum([len(piece) async for piece in download]) == size
+
+    run(lambda: opened(gcs, rootdirectory=root, maxconcurrency=1), scenario)
+
+
+def test_requests_are_logged_when_that_is_asked_for(gcs: GcsServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a", b"1")
+        await driver.read("a", 0, 1).__anext__()
+        assert await driver.url("a", "GET", 60)
+
+    run(lambda: opened(gcs, debug_log=True, useragent="me/1"), scenario)
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("gcs: ")]
+    assert [line.split(" after ")[0] for line in lines] == [
+        f"gcs: POST /upload/storage/v1/b/{BUCKET}/o: 200",
+        f"gcs: GET /storage/v1/b/{BUCKET}/o/a: 206",
+    ]
+    assert "ya29." not in caplog.text
+    assert gcs.front.user_agents == {"me/1"}
+
+
 def test_what_does_not_arrive_as_it_was_sent_is_refused(
-    server: GcsServer, opening: Opening, monkeypatch: pytest.MonkeyPatch
+    gcs: GcsServer, opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matou.registry.drivers.gcs.store._md5", lambda _chunks: bytes(16))
 
@@ -431,4 +349,4 @@ def test_what_does_not_arrive_as_it_was_sent_is_refused(
             await driver.get("a")
 
     run(opening, scenario)
-    assert len(server.front.requests) == 2
+    assert len(gcs.front.requests) == 2

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import httpx
 from aiohttp import web
@@ -96,6 +97,15 @@ class GcsServer:
         url = f"{self.emulator}/storage/v1/b/{bucket}/o"
         found = httpx.get(url, params={"prefix": prefix}, trust_env=False).json()
         return [item["name"] for item in found.get("items", [])]
+
+    def store(self, name: str, content: bytes, **resource: Any) -> None:
+        """Put an object there as others have it."""
+        url = f"{self.emulator}/upload/storage/v1/b/{BUCKET}/o"
+        httpx.post(
+            url, params={"uploadType": "media", "name": name}, content=content, trust_env=False
+        ).raise_for_status()
+        url = f"{self.emulator}/storage/v1/b/{BUCKET}/o/{quote(name, safe='')}"
+        httpx.patch(url, json=resource, trust_env=False).raise_for_status()
 
     def stop(self) -> None:
         """End both."""

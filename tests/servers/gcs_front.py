@@ -75,6 +75,8 @@ class Front:
         self.services = GoogleServices(accounts)
         self.faults: list[Fault] = []
         self.requests: list[str] = []
+        self.clients: set[str] = set()  # addresses with ports: one for each connection
+        self.user_agents: set[str] = set()
         self.denied: set[str] = set()  # permissions
         self.page = 1000  # objects of a page at most
         self.has_slow_rewrites = False  # they take two requests
@@ -85,6 +87,8 @@ class Front:
         """Be as at the start, but for the objects."""
         self.faults.clear()
         self.requests.clear()
+        self.clients.clear()
+        self.user_agents.clear()
         self.services.requests.clear()
         self.denied.clear()
         self.page = 1000
@@ -108,6 +112,9 @@ class Front:
     async def _storage(self, request: web.Request) -> web.StreamResponse:
         line = f"{request.method} {request.raw_path}"
         self.requests.append(line)
+        if request.transport is not None:
+            self.clients.add(str(request.transport.get_extra_info("peername")))
+        self.user_agents.add(request.headers.get("User-Agent", ""))
         fault = next((fault for fault in self.faults if fault.times and re.search(fault.pattern, line)), None)
         if fault is not None:
             fault.times -= 1

@@ -27,7 +27,10 @@ ACCOUNT = f"registry@{PROJECT}.iam.gserviceaccount.com"
 TIMEFRAME = 300.0  # seconds that an assertion's times may differ from Google's clock
 STORAGE_SCOPES = ("devstorage.read_write", "devstorage.full_control", "cloud-platform")
 IAM_SCOPES = ("iam", "cloud-platform")
+PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 SUBJECT_TOKEN = "of-the-identity-provider"
+PERSON = "person@example.com"
+REFRESH_TOKEN = "of-the-person"
 
 
 class Refused(Exception):  # noqa: N818 -- what it is
@@ -133,6 +136,8 @@ class Accounts:
         Raises:
             Refused: as Google says it.
         """
+        if form.get("refresh_token") == REFRESH_TOKEN and form.get("grant_type") == "refresh_token":
+            return self.grant(PERSON, f"openid {PLATFORM}")
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             raise Refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type')}")
         signed, _, signature = str(form["assertion"]).rpartition(".")

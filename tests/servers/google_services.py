@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tests.servers.google_accounts import IAM_SCOPES, PROJECT, Refused
+from tests.servers.google_accounts import IAM_SCOPES, PLATFORM, PROJECT, Refused
 
 if TYPE_CHECKING:
     from tests.servers.google_accounts import Accounts
@@ -74,8 +74,7 @@ class GoogleServices:
         if rest == "project/project-id":
             return web.Response(text=PROJECT, headers=headers)
         if rest.endswith("/token"):
-            platform = "https://www.googleapis.com/auth/cloud-platform"
-            return web.json_response(self.accounts.grant(email, platform), headers=headers)
+            return web.json_response(self.accounts.grant(email, PLATFORM), headers=headers)
         if rest.startswith("instance/service-accounts/"):
             return web.json_response({"email": email, "scopes": ["cloud-platform"], "aliases": []}, headers=headers)
         return web.Response(status=404, headers=headers)

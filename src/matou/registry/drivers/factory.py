@@ -60,7 +60,7 @@ def open_driver(  # noqa: PLR0911 -- one for each driver
     if storage.gcs is not None:
         from matou.registry.drivers.gcs.opening import open_store  # noqa: PLC0415 -- loads the vendor's library
 
-        return ObjectDriver(open_store(storage.gcs, surroundings.observer))
+        return ObjectDriver(open_store(storage.gcs, surroundings))
     if storage.azure_parameters is not None:
         from matou.registry.drivers.azure.segments import SegmentBlocks  # noqa: PLC0415 -- as above
         from matou.registry.drivers.azure.store import AzureStore  # noqa: PLC0415 -- as above

@@ -5,16 +5,12 @@ Source: https://cloud.google.com/storage/docs/composite-objects
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-T = TypeVar("T")
+    from collections.abc import Sequence
 
 MOST_SOURCES = 32  # objects that one request composes
-AT_ONCE = 32  # requests of one operation: other operations get their turn
 
 
 class Composition(NamedTuple):
@@ -53,17 +49,3 @@ def level(keys: Sequence[str], prefix: str) -> Level:
     targets = [group[0] if len(group) == 1 else f"{prefix}{number:05d}" for number, group in enumerate(groups)]
     compositions = [Composition(group, target) for group, target in zip(groups, targets, strict=True) if len(group) > 1]
     return Level(compositions, targets)
-
-
-async def do_all(action: Callable[[T], Awaitable[None]], items: Sequence[T]) -> None:
-    """Do something with all items, some at a time; when that fails, the first failure is raised after the last."""
-    waiting = iter(items)
-
-    async def some() -> None:
-        for item in waiting:
-            await action(item)
-
-    results = await asyncio.gather(*(some() for _ in range(min(AT_ONCE, len(items)))), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -7,6 +7,7 @@ account keys), https://google.aip.dev/auth/4117 (workload identity federation).
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ STORAGE_SCOPE = ("https://www.googleapis.com/auth/devstorage.read_write",)
 PLATFORM_SCOPE = ("https://www.googleapis.com/auth/cloud-platform",)
 AWS_TOKEN = "urn:ietf:params:aws:token-type:aws4_request"  # noqa: S105 -- the name of a kind of token
 LARGEST_KEY_FILE = 1 << 20
+VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 KINDS = ("service_account", "external_account", "authorized_user", "impersonated_service_account")
 
 
@@ -49,19 +51,23 @@ class CredentialSource:
 
 
 def credential_source(parameters: GcsParameters) -> CredentialSource:
-    """Return where the credentials come from; what the configuration itself has is read at once.
+    """Return where the credentials come from; a file, or what the configuration itself has, is read at once.
 
-    ``keyfile`` comes before ``credentials``, as in Distribution; with neither they are found in the environment.
+    ``keyfile`` comes before ``credentials``, as in Distribution; with neither they are found as Google's programs do.
 
     Raises:
-        StorageError: the configured ones cannot be used.
+        StorageError: they cannot be used.
     """
+    file = os.environ.get(VARIABLE, "")
     if parameters.keyfile:
         name = f"storage.gcs.keyfile ({parameters.keyfile})"
         found = _from_info(_read(parameters.keyfile, name), name)
     elif parameters.credentials:
         name = "storage.gcs.credentials"
         found = _from_info(parameters.credentials, name)
+    elif file:
+        name = f"{VARIABLE} ({file})"
+        found = _from_info(_read(file, name), name)
     else:
         return CredentialSource("Application Default Credentials", _default)
     return CredentialSource(name, lambda: found, found if isinstance(found, service_account.Credentials) else None)
@@ -124,7 +130,7 @@ def _default() -> Credentials:
         found, _ = google.auth.default(scopes=PLATFORM_SCOPE)
     except exceptions.DefaultCredentialsError as error:
         raise StorageError(
-            f"no Google credentials were found ({str(error.args[0]).split('.', 1)[0]}): set storage.gcs.keyfile, or "
-            "GOOGLE_APPLICATION_CREDENTIALS, or run the registry where a service account is attached to the machine"
+            f"no Google credentials were found ({str(error.args[0]).split('. ', 1)[0].rstrip('.')}): set "
+            f"storage.gcs.keyfile, or {VARIABLE}, or run the registry on a machine that has a service account"
         ) from error
     return found

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matou.config.sections.drivers import GcsParameters
+    from matou.registry.drivers.factory import Surroundings
     from matou.registry.drivers.gcs.credentials import CredentialSource
-    from matou.registry.drivers.requests import RequestObserver
 
 RETRIES = 8  # the last one comes about 20 seconds after the first attempt
 EMULATOR = "STORAGE_EMULATOR_HOST"
@@ -53,22 +53,24 @@ def services(universe: str, environment: Mapping[str, str]) -> Services:
     return Services(emulator if "://" in emulator else f"http://{emulator}", iam, is_emulator=True)
 
 
-def open_store(parameters: GcsParameters, observer: RequestObserver) -> GcsStore:
+def open_store(parameters: GcsParameters, surroundings: Surroundings) -> GcsStore:
     """Return the store that the configuration names; no request is sent.
 
     Args:
         parameters: of the driver.
-        observer: is told of retries.
+        surroundings: what it shares with others.
 
     Raises:
         StorageError: the credentials cannot be used.
     """
-    source: CredentialSource | None = credential_source(parameters)
-    universe = source.account.universe_domain if source and source.account else UNIVERSE
-    where = services(universe, os.environ)
-    if where.is_emulator and not (parameters.keyfile or parameters.credentials):
-        source = None
-    return build_store(parameters, source, where, Requests(RETRIES, RequestLimit(0), observer))
+    where = services(UNIVERSE, os.environ)
+    source: CredentialSource | None = None
+    if not where.is_emulator or parameters.keyfile or parameters.credentials:
+        source = credential_source(parameters)
+        if source.account is not None:
+            where = services(source.account.universe_domain, os.environ)
+    requests = Requests(RETRIES, RequestLimit(0), surroundings.observer, patience=surroundings.patience)
+    return build_store(parameters, source, where, requests)
 
 
 def build_store(
@@ -92,4 +94,10 @@ def build_store(
         is_logged=parameters.debug_log,
     )
     root = parameters.rootdirectory.strip("/")
-    return GcsStore(api, UrlSigner(api, source, where.iam), f"{root}/" if root else "", parameters.chunksize)
+    return GcsStore(
+        api,
+        UrlSigner(api, source, where.iam),
+        f"{root}/" if root else "",
+        parameters.chunksize,
+        is_parallel=parameters.parallelwalk,
+    )

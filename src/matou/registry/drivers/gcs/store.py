@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.gcs.api import Address, Body, broken
-from matou.registry.drivers.gcs.composition import MOST_SOURCES, Composition, do_all, level
+from matou.registry.drivers.gcs.composition import MOST_SOURCES, Composition, level
 from matou.registry.drivers.gcs.errors import PreconditionFailed
 from matou.registry.drivers.object_driver import STAGING
 from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
+from matou.registry.drivers.parallel_listing import list_in_parallel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.object_store import ObjectStore, Segment
 
 PAGE = 1000  # objects; the service gives no more at once
+AT_ONCE = 32  # requests of one operation: other operations get their turn
 SMALL = 64 * 1024  # bytes that are hashed at once; more are hashed by a thread
 OCTETS = "application/octet-stream"
 JSON = "application/json; charset=UTF-8"
@@ -51,16 +54,18 @@ class GcsStore:
         signer: of URLs.
         root: prefix of all names; empty, or ends with a slash.
         chunksize: bytes of a segment.
+        is_parallel: whether long listings are divided.
     """
 
     name = "gcs"
     keeps_segments = False
 
-    def __init__(self, api: Api, signer: UrlSigner, root: str, chunksize: int) -> None:
+    def __init__(self, api: Api, signer: UrlSigner, root: str, chunksize: int, *, is_parallel: bool = False) -> None:
         self.segments = SegmentRules(chunksize)
         self.api = api
         self._signer = signer
         self._root = root
+        self._is_parallel = is_parallel
 
     def segment_prefix(self, upload: str) -> str:
         """See ``ObjectStore.segment_prefix``."""
@@ -117,8 +122,13 @@ class GcsStore:
         async for piece in self.api.requests.stream(once, start, length):
             yield piece
 
-    async def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
+    def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
+        if self._is_parallel and not directories:
+            return list_in_parallel(self._list, prefix)
+        return self._list(prefix, directories=directories)
+
+    async def _list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         query = {
             "prefix": self._root + prefix,
             "maxResults": str(PAGE),
@@ -129,7 +139,7 @@ class GcsStore:
             page = (await self.api.call(Address("GET", self.api.objects_url, query, f"listing {prefix or '/'}"))).json()
             yield Listing(
                 [self._stored(item) for item in page.get("items", [])],
-                [name[begin:].rstrip("/") for name in page.get("prefixes", [])],
+                [name[begin:].removesuffix("/") for name in page.get("prefixes", [])],
             )
             token = page.get("nextPageToken")
             if not token:
@@ -138,7 +148,7 @@ class GcsStore:
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
-        await do_all(self._delete, keys)
+        await for_each(each(keys), self._delete, AT_ONCE)
 
     async def _delete(self, key: str) -> None:
         try:
@@ -165,7 +175,7 @@ class GcsStore:
             while len(keys) > MOST_SOURCES:
                 compositions, keys = level(keys, f"{home}/{len(components)}.")
                 components += [composition.target for composition in compositions]
-                await do_all(self._compose_component, compositions)
+                await for_each(each(compositions), self._compose_component, AT_ONCE)
             return await self._compose(Composition(keys, key))
         finally:
             await self.delete(tuple(components))
