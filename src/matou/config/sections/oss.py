@@ -28,7 +28,7 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 class OssParameters(Settings):
     """``storage.oss`` (Distribution 2.8)."""
 
-    accesskeyid: str = setting(Text(), "", "key id; unless given `OSS_ACCESS_KEY_ID` of the environment", secret=True)
+    accesskeyid: str = setting(Text(), "", "key id; unless given the environment's or the machine's role", secret=True)
     accesskeysecret: str = setting(Text(), "", "its secret", secret=True)
     region: str = setting(Text(), "", "region of the bucket: `oss-cn-hangzhou` or `cn-hangzhou`", required=True)
     bucket: str = setting(Text(), "", "its name", required=True)

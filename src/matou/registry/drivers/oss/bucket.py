@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import alibabacloud_oss_v2 as oss
 from alibabacloud_oss_v2.types import OperationInput
@@ -21,6 +21,7 @@ from matou.registry.drivers.oss.multipart import Multiparts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from matou.registry.drivers.oss.credentials import CredentialsProvider
     from matou.registry.drivers.oss.endpoint import Endpoint
     from matou.registry.drivers.requests import Requests
 
@@ -73,7 +74,7 @@ class Bucket:
     Args:
         name: of it.
         endpoint: that takes requests for it.
-        credentials: the library's provider of credentials.
+        credentials: sign the requests.
         encryption: of what is written.
         requests: sends them; closed with the bucket.
 
@@ -82,7 +83,12 @@ class Bucket:
     """
 
     def __init__(
-        self, name: str, endpoint: Endpoint, credentials: Any, encryption: Encryption, requests: Requests
+        self,
+        name: str,
+        endpoint: Endpoint,
+        credentials: CredentialsProvider,
+        encryption: Encryption,
+        requests: Requests,
     ) -> None:
         self.name = name
         self.endpoint = endpoint
@@ -152,6 +158,7 @@ class Bucket:
             headers={"Range": f"bytes={start}-{start + length - 1}", "x-oss-range-behavior": "standard"},
             op_metadata={"response-stream": True},
         )
+        await self._connection.credentials.refresh()
         with translated("GetObject", self.name, key, self.endpoint):
             output = await self._connection.client.invoke_operation(request)
             answer = output.http_response
@@ -230,6 +237,7 @@ class Bucket:
     async def url(self, key: str, method: str, seconds: float) -> str:
         """Return a URL that is signed for ``GET`` or ``HEAD``, for at most seven days. No request is sent."""
         request = (oss.HeadObjectRequest if method == "HEAD" else oss.GetObjectRequest)(self.name, key)
+        await self._connection.credentials.refresh()
         with translated("GetObject", self.name, key, self.endpoint):
             signed = await self._connection.client.presign(
                 request, expires=min(timedelta(seconds=seconds), LONGEST_URL)

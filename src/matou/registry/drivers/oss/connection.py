@@ -22,6 +22,7 @@ from matou.registry.drivers.oss.failures import translated
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from matou.registry.drivers.oss.credentials import CredentialsProvider
     from matou.registry.drivers.oss.endpoint import Endpoint
     from matou.registry.drivers.requests import Requests
 
@@ -38,14 +39,14 @@ class Connection:
     Args:
         bucket: its name.
         endpoint: that takes requests for it.
-        credentials: the library's provider of credentials.
+        credentials: sign the requests.
         requests: repeats them; closed with the connection.
     """
 
-    def __init__(self, bucket: str, endpoint: Endpoint, credentials: Any, requests: Requests) -> None:
+    def __init__(self, bucket: str, endpoint: Endpoint, credentials: CredentialsProvider, requests: Requests) -> None:
         self.bucket = bucket
         self.endpoint = endpoint
-        self._credentials = credentials
+        self.credentials = credentials
         self._requests = requests
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[float, Any] = {}
@@ -71,7 +72,7 @@ class Connection:
                     region=self.endpoint.region,
                     endpoint=self.endpoint.url,
                     signature_version="v4",
-                    credentials_provider=self._credentials,
+                    credentials_provider=self.credentials,
                     retry_max_attempts=1,
                     use_cname=self.endpoint.style is Style.IN_HOST,
                     use_path_style=self.endpoint.style is Style.IN_PATH,
@@ -101,6 +102,7 @@ class Connection:
         """
 
         async def once() -> Any:
+            await self.credentials.refresh()
             with translated(operation, self.bucket, key, self.endpoint):
                 return await call()
 

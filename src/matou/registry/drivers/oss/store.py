@@ -37,9 +37,6 @@ class OssStore:
     Args:
         parameters: of the driver.
         surroundings: who is told of retries.
-
-    Raises:
-        StorageError: there is no key.
     """
 
     name = "oss"
