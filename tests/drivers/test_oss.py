@@ -14,6 +14,7 @@ from matou.registry.drivers.base import NotFound
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.oss.store import OssStore
+from matou.registry.drivers.part_plan import PartRules
 from tests.drivers.conformance import DriverConformance
 from tests.drivers.oss_storage import parameters, read, run, upload
 from tests.servers.oss.server import (
@@ -196,6 +197,25 @@ def test_content_is_copied_between_buckets_of_one_region(server: OssServer) -> N
                 await destination.close()
 
     run(given, scenario)
+
+
+def test_large_content_is_copied_in_ranges(server: OssServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matou.registry.drivers.oss.assembly.LARGEST_COPY", MIB)
+    monkeypatch.setattr("matou.registry.drivers.oss.assembly.PARTS", PartRules(smallest=128 << 10, preferred=MIB))
+
+    async def scenario(driver: ObjectDriver, store: OssStore) -> None:
+        content = secrets.token_bytes(3 * MIB + 5)
+        await store.put("docker/a", [content])
+        destination = ObjectDriver(OssStore(parameters(server, bucket=SECOND_BUCKET), ALONE))
+        try:
+            server.front.faults.operations()
+            assert await destination.copy_from(driver, "docker/a", len(content))
+            assert Counter(server.front.faults.operations())["UploadPartCopy"] == 4
+            assert await read(destination, "docker/a", 0, len(content)) == content
+        finally:
+            await destination.close()
+
+    run(parameters(server), scenario)
 
 
 def test_a_bucket_that_may_not_be_read_is_not_copied_from(server: OssServer) -> None:

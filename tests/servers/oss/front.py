@@ -168,6 +168,8 @@ class Operations:
             response = web.StreamResponse(status=found.status, headers=_headers(found))
             await response.prepare(request)
             async for piece in found.content.iter_chunked(PIECE):
+                if request.transport is None:  # the client is gone
+                    break
                 if after is not None and after < len(piece):
                     await response.write(piece[:after])
                     _break(request)

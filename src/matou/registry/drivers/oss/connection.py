@@ -10,6 +10,8 @@ Concurrency: the session belongs to the event loop that sends the first request.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from alibabacloud_oss_v2.aio.client import AsyncClient
@@ -64,7 +66,7 @@ class Connection:
     def _client(self, seconds: float) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS), auto_decompress=False, trust_env=True
+                connector=aiohttp.TCPConnector(limit=CONNECTIONS), auto_decompress=False
             )
         if seconds not in self._clients:
             self._clients[seconds] = AsyncClient(
@@ -84,6 +86,7 @@ class Connection:
                         connect_timeout=CONNECT_SECONDS,
                         readwrite_timeout=seconds,
                         block_size=READ_PIECE,
+                        proxy_host=proxy_of(self.endpoint, self.bucket),
                     ),
                 )
             )
@@ -121,3 +124,15 @@ class Connection:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
+
+
+def proxy_of(endpoint: Endpoint, bucket: str) -> str | None:
+    """Return the proxy that the environment has for an endpoint (``https_proxy``, ``http_proxy``, ``no_proxy``).
+
+    The HTTP library would find it, too, but look into ``~/.netrc`` besides, for each request.
+    """
+    host = f"{bucket}.{endpoint.host}" if endpoint.style is Style.BEFORE_HOST else endpoint.host
+    proxy = getproxies().get(urlsplit(endpoint.url).scheme)
+    if not proxy or proxy_bypass(host):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
