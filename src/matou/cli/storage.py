@@ -14,6 +14,7 @@ import typer
 from matou.cli.failure import CommandFailed
 from matou.cli.language import mark
 from matou.cli.language import text as _
+from matou.cli.registry import ConfigurationPath, configuration_path
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -34,7 +35,7 @@ Destination = Annotated[
 app = typer.Typer(
     name="storage",
     add_completion=False,
-    help=_("The storage of a registry as a whole: move it to another one."),
+    help=_("The storage of a registry as a whole: try it, or move it to another one."),
 )
 
 
@@ -106,6 +107,37 @@ def migrate(
     if report.failed or not (report.dry_run or report.is_complete):
         raise CommandFailed(_not_complete(report))
     return 0
+
+
+@app.command(
+    "check-access",
+    help=_(
+        "Try everything that the registry will do in its storage, with probes that are deleted again: what the key may "
+        "not do, a wrong region or clock, what a proxy spoils. In read-only mode nothing is written."
+    ),
+)
+def check_access(
+    config: ConfigurationPath = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the steps as JSON."))] = False,
+) -> int:
+    """Try the storage."""
+    configuration = load(configuration_path(config))
+    import asyncio
+
+    from matou.cli.access import show
+    from matou.registry.access import try_storage
+    from matou.registry.drivers.base import StorageError
+
+    try:
+        outcomes = asyncio.run(try_storage(configuration, None if as_json else show))
+    except StorageError as error:
+        raise CommandFailed(str(error)) from error
+    failed = any(outcome.problem for outcome in outcomes)
+    if as_json:
+        steps = [dataclasses.asdict(outcome) for outcome in outcomes]
+        typer.echo(json.dumps({"driver": configuration.storage.driver, "ok": not failed, "steps": steps}))
+    return 1 if failed else 0
 
 
 def _print_plan(action: str, path: str) -> None:

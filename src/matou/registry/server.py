@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
+from matou.registry.drivers.base import StorageError
 from matou.registry.files import FileLock, registry_files
 from matou.registry.observe.board import Board
 from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
+from matou.registry.start_check import check_storage
 from matou.registry.tls import TlsError, tls_files
 from matou.registry.worker import Worker
 from matou.system.addresses import TcpAddress, resolve
@@ -84,6 +86,10 @@ def serve(configuration: Configuration, workers: int) -> int:
                 f"the storage directory cannot be used: {error}; check storage.filesystem.rootdirectory and its owner"
             ) from error
         stack.callback(lock.close)
+        try:
+            check_storage(configuration, files)
+        except StorageError as error:
+            raise StartError(f"the storage cannot be used: {error}") from error
         try:
             tls = tls_files(configuration.http.tls, files.directory)
         except TlsError as error:

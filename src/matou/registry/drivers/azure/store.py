@@ -67,6 +67,7 @@ class AzureStore:
             debug_log,
             first_pause=parameters.retry_delay,
             longest_pause=parameters.max_retry_delay or LONGEST_PAUSE,
+            patience=surroundings.patience,
         )
         self.connection = Connection(
             Account.of(parameters),
