@@ -216,6 +216,17 @@ def test_what_is_replaced_while_it_is_read_is_an_error_not_a_mixture(gcs: GcsSer
     run(opening, scenario)
 
 
+def test_what_is_not_the_part_that_was_asked_for_is_an_error(gcs: GcsServer, opening: Opening) -> None:
+    async def scenario(driver: Driver) -> None:
+        await driver.put("a", b"0123456789")
+        gcs.front.ignores_ranges = True
+        for start in (0, 3):
+            with pytest.raises(StorageError, match="something else than the part asked for"):
+                await read(driver, "a", start, 2)
+
+    run(opening, scenario)
+
+
 def test_urls_are_good_for_whom_they_are_meant(gcs: GcsServer) -> None:
     root = secrets.token_hex(8)
 

@@ -60,7 +60,12 @@ class GcsParameters(Settings):
     debug_log: bool = setting(Boolean(), default=False, doc="log what the client library does (GitLab)")
 
     def verify(self, node: MappingNode, place: Place) -> GcsParameters:
-        """Check the size of parts, which the service restricts."""
+        """Check bucket and size of parts, which the service restricts."""
+        if "/" in self.bucket:
+            place.child("bucket").error(
+                node.key_origins["bucket"],
+                f"is {self.bucket!r}; expected the name of a bucket alone: a directory in it belongs to rootdirectory",
+            )
         if self.chunksize % GCS_UNIT:
             place.child("chunksize").error(
                 node.key_origins["chunksize"], f"is {self.chunksize}; expected a multiple of {GCS_UNIT} (256 KiB)"

@@ -16,7 +16,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -137,6 +137,7 @@ class Api:
         self._user_agent = user_agent
         self._is_logged = is_logged
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}  # by host
 
     @property
     def objects_url(self) -> str:
@@ -216,6 +217,7 @@ class Api:
                 headers=sent,
                 data=None if body is None else body.pieces(),
                 timeout=timeout,
+                proxy=self._proxy(url),
                 allow_redirects=False,
             )
         if self._is_logged:
@@ -228,6 +230,13 @@ class Api:
             )
         return response
 
+    def _proxy(self, url: URL) -> str | None:
+        """Return the proxy of the environment, as Google's libraries do; aiohttp would look into ``~/.netrc``, too."""
+        host = url.raw_host or ""
+        if host not in self._proxies:
+            self._proxies[host] = None if proxy_bypass(host) else getproxies().get(url.scheme)
+        return self._proxies[host]
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
@@ -236,7 +245,6 @@ class Api:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
                 read_bufsize=READ_BUFFER,
-                trust_env=bool(getproxies()),  # as Google's libraries do; looking at them costs each request something
             )
         return self._session
 
@@ -271,6 +279,9 @@ async def _beginning(address: Address, response: aiohttp.ClientResponse) -> byte
 def broken(what: str, error: Exception) -> StorageError:
     """Return the exception for a connection that broke, or did not come about."""
     said = str(error) or type(error).__name__
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return StorageError(f"{what}: the certificate of Google Cloud Storage is not trusted on this machine: {said}")
+    if isinstance(error, aiohttp.ClientSSLError):
+        return StorageError(
+            f"{what}: no TLS connection to Google Cloud Storage ({said}); look at the machine's certificates, and at a "
+            "proxy in between"
+        )
     return Transient(f"{what}: the connection to Google Cloud Storage broke: {said}")

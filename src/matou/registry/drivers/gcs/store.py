@@ -105,8 +105,10 @@ class GcsStore:
             address = Address("GET", self.object_url(key), query, f"reading {key}")
             wanted = {"Range": f"bytes={first}-{first + left - 1}"}
             async with self.api.answering(address, wanted) as response:
-                if response.status != HTTPStatus.PARTIAL_CONTENT and first:
-                    raise StorageError(f"reading {key}: the storage sent the whole object instead of its end")
+                given = response.headers.get("Content-Range", "")
+                if response.status != HTTPStatus.PARTIAL_CONTENT or not given.startswith(f"bytes {first}-"):
+                    # So are objects that somebody stored with a Content-Encoding, which the service undoes.
+                    raise StorageError(f"reading {key}: the storage sent something else than the part asked for")
                 generation = response.headers.get("X-Goog-Generation", "")
                 pieces = response.content.iter_any()
                 while left:
@@ -212,7 +214,10 @@ class GcsStore:
             answer = (await self.api.call(address)).json()
             if answer.get("done"):
                 return _number(answer, "objectSize")
-            query = {**query, "rewriteToken": str(answer.get("rewriteToken", ""))}
+            token = answer.get("rewriteToken")
+            if not token:
+                raise StorageError(f"copying to {key}: the storage neither finished nor said how to go on")
+            query = {**query, "rewriteToken": str(token)}
 
     async def open(self, key: str) -> None:
         """See ``ObjectStore.open``: segments serve as well."""
