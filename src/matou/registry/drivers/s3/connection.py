@@ -88,6 +88,8 @@ class Connection:
         events.register_last("before-call.s3", prepare)
         events.register("before-call.s3.DeleteObjects", self._add_digest)
         RequestLog.of(self._parameters.loglevel).register(events)
+        if self._parameters.useragent:
+            events.register("before-send.s3", self._name)
         return client
 
     def _creating(self, endpoint: str | None) -> Any:
@@ -110,6 +112,9 @@ class Connection:
         params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
         if self._parameters.checksum == "md5":
             context.pop("checksum", None)
+
+    def _name(self, request: Any, **_kwargs: Any) -> None:
+        request.headers["User-Agent"] = self._parameters.useragent  # the library adds to it; it is not signed
 
     async def forget(self) -> None:
         """Close the clients, so that the next request looks for credentials again."""
@@ -142,10 +147,6 @@ def _settings(parameters: S3Parameters, *, own_endpoint: bool) -> AioConfig:
         }
         if parameters.accelerate:
             s3["use_accelerate_endpoint"] = True
-    if parameters.useragent:
-        amazon["user_agent"] = parameters.useragent
-    else:
-        amazon["user_agent_extra"] = f"matou/{version('matou')}"
     return AioConfig(
         http_session_cls=SystemTrust,
         warm_up_loader_caches=True,
@@ -156,6 +157,7 @@ def _settings(parameters: S3Parameters, *, own_endpoint: bool) -> AioConfig:
         signature_version="s3v4",
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
+        user_agent_extra=f"matou/{version('matou')}",
         s3=s3,
         **amazon,
     )

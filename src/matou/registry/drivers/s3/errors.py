@@ -137,12 +137,16 @@ class Failures:
                 )
             )
         if isinstance(error, ResponseParserError):
-            return StorageError(
-                self._named(
-                    f"s3 {operation}: what answers at {self._place} does not speak S3; check storage.s3.regionendpoint"
-                )
-            )
+            return self.of_stranger(operation)
         return StorageError(f"s3 {operation} of {where}: {_line(error)}")
+
+    def of_stranger(self, operation: str) -> StorageError:
+        """Return the error for an answer that S3 does not give."""
+        return StorageError(
+            self._named(
+                f"s3 {operation}: what answers at {self._place} does not speak S3; check storage.s3.regionendpoint"
+            )
+        )
 
     def _of_connection(self, error: Exception, operation: str, where: str) -> StorageError:
         inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else error
@@ -206,6 +210,10 @@ class Failures:
         said = f"s3 {operation} of {where}: {code}: {_line(error.get('Message', ''))} (status {status})"
         if metadata.get("RequestId"):
             said = f"{said[:-1]}, request id {metadata['RequestId']})"
+        if headers.get("content-type", "").startswith("text/html"):
+            said += self._named(
+                f"; {self._place} answers with a web page, which may not be S3; check storage.s3.regionendpoint"
+            )
         if code in MISSING and operation in ON_OBJECTS:
             return NotFound(f"{where} does not exist")
         if code in FULL or status == INSUFFICIENT_STORAGE:

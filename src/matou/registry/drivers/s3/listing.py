@@ -85,7 +85,10 @@ async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -
         arguments["Delimiter"] = "/"
     if token:
         arguments["ContinuationToken"] = token
-    return await bucket.send("ListObjectsV2", prefix, lambda client: client.list_objects_v2(**arguments))
+    answer = await bucket.send("ListObjectsV2", prefix, lambda client: client.list_objects_v2(**arguments))
+    if "IsTruncated" not in answer:  # such as a web page, which must not pass for an empty bucket
+        raise bucket.failures.of_stranger("ListObjectsV2")
+    return answer
 
 
 def _listing(bucket: Bucket, prefix: str, answer: ListObjectsV2OutputTypeDef) -> Listing:
