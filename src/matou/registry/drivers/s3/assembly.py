@@ -6,12 +6,14 @@ Source: Amazon S3 API reference: CopyObject takes up to 5 GiB, UploadPartCopy a 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from matou.registry.drivers.object_store import Segment
 from matou.registry.drivers.s3 import parts as limits
+from matou.registry.drivers.s3.errors import Unsupported
 from matou.registry.drivers.s3.multipart import MultipartUpload
 from matou.registry.drivers.s3.parts import plan, ranges
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from matou.registry.drivers.s3.bucket import Bucket
     from matou.registry.drivers.s3.parts import Part, Piece
+
+log = logging.getLogger("matou.registry")
 
 HALVES = "matou/staging"  # directory of what is put together in two steps
 
@@ -41,6 +45,7 @@ class Assembly:
     def __init__(self, bucket: Bucket, read: Callable[[Piece], Awaitable[list[bytes]]]) -> None:
         self._bucket = bucket
         self._read = read
+        self._copies_parts = True  # until the service shows that it cannot
 
     async def assemble(self, segments: Sequence[Segment], key: str) -> None:
         """Make one object of segments, in order; a single one is copied.
@@ -121,10 +126,19 @@ class Assembly:
             raise
 
     async def _store_part(self, upload: MultipartUpload, number: int, source: Bucket, part: Part) -> None:
-        if len(part) == 1:
-            async with self._bucket.copying:
-                await upload.copy(number, source, part[0])
-            return
+        is_foreign = source is not self._bucket
+        if len(part) == 1 and (self._copies_parts or is_foreign):
+            try:
+                async with self._bucket.copying:
+                    await upload.copy(number, source, part[0])
+            except Unsupported as error:
+                if is_foreign:
+                    raise
+                if self._copies_parts:
+                    log.warning("%s; such copies go through this machine", error)
+                self._copies_parts = False
+            else:
+                return
         async with self._bucket.joining:
             chunks: list[bytes] = []
             for piece in part:

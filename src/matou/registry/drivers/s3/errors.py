@@ -83,8 +83,13 @@ TOO_MANY_REQUESTS = 429
 SERVICE_UNAVAILABLE = 503
 INSUFFICIENT_STORAGE = 507
 SERVER_ERROR = 500
+NOT_IMPLEMENTED = 501
 LONGEST_QUOTE = 200  # characters of what the service says
 SECTION = "storage.s3"  # in messages, for the name that the configuration has
+
+
+class Unsupported(StorageError):  # noqa: N818 -- as NotFound
+    """The service does not have the operation, or not for this object."""
 
 
 class CredentialsMissing(StorageError):  # noqa: N818 -- as NotFound
@@ -219,7 +224,7 @@ class Failures:
         if code in FULL or status == INSUFFICIENT_STORAGE:
             return StorageFull(said)
         throttled = code in THROTTLING or status in (TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE)
-        if throttled or code in PASSING or status >= SERVER_ERROR:
+        if throttled or code in PASSING or (status >= SERVER_ERROR and status != NOT_IMPLEMENTED):
             return Transient(said, throttled=throttled, retry_after=_seconds(headers))
         expected = EXPECTED_REGION.search(str(error.get("Message", "")))
         why = explanation(
@@ -231,7 +236,8 @@ class Failures:
             region=str(headers.get("x-amz-bucket-region") or error.get("Region") or (expected[1] if expected else "")),
             skew=_skew(headers),
         )
-        return StorageError(self._named(f"{said}; {why}") if why else said)
+        kind = Unsupported if code == "NotImplemented" or status == NOT_IMPLEMENTED else StorageError
+        return kind(self._named(f"{said}; {why}") if why else said)
 
 
 def _unreachable(error: object) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matou.registry.drivers.s3.bucket import Bucket
 
+PAGE = 1000  # keys, as many as the service gives
 IN_PARALLEL = 8  # pages that are asked for at a time
 
 
@@ -80,7 +81,7 @@ async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listin
 
 
 async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -> ListObjectsV2OutputTypeDef:
-    arguments: dict[str, Any] = {"Bucket": bucket.name, "Prefix": bucket.key(prefix)}
+    arguments: dict[str, Any] = {"Bucket": bucket.name, "Prefix": bucket.key(prefix), "MaxKeys": PAGE}
     if directories:
         arguments["Delimiter"] = "/"
     if token:
