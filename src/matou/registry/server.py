@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 
+from matou.registry.descriptors.base import CacheSetupError
+from matou.registry.descriptors.factory import check_cache
 from matou.registry.drivers.base import StorageError
 from matou.registry.files import FileLock, registry_files
 from matou.registry.observe.board import Board
@@ -92,7 +94,8 @@ def serve(configuration: Configuration, workers: int) -> int:
             raise StartError(f"the storage cannot be used: {error}") from error
         try:
             tls = tls_files(configuration.http.tls, files.directory)
-        except TlsError as error:
+            check_cache(configuration)
+        except (TlsError, CacheSetupError) as error:
             raise StartError(str(error)) from error
         stack.enter_context(prepare(configuration, files, lock))
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.

@@ -144,7 +144,7 @@ proxy: {ttl: 168h}
 policy: {repository: {classes: []}}
 """
 
-# Everything that can be asked for and is not there, in the two dialects of Redis.
+# Everything that can be asked for and is not there.
 REFUSED = """\
 version: 0.1
 storage:

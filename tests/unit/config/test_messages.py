@@ -175,7 +175,7 @@ ODD = [
     ),
     (
         "version: 0.1\nstorage:\n  inmemory:\n  cache: {blobdescriptor: memcached}\n",
-        ":4: storage.cache.blobdescriptor is 'memcached', which is ignored; expected inmemory or nothing",
+        ":4: storage.cache.blobdescriptor is 'memcached', which is ignored; expected inmemory, redis or ",
     ),
     (
         "version: 0.1\nstorage:\n  inmemory:\n  redirect: {expirydelay: 200h}\n",

@@ -8,17 +8,8 @@ from matou.config.schema import Refused, walk
 from matou.config.sections.root import Configuration
 from tests.unit.config.reading import MINIMAL, errors, parse
 
-DRIVER = "version: 0.1\nstorage:\n  "
 # The key, a configuration that asks for it, and one that has the key and does not ask for it.
 ASKED: dict[str, tuple[str, str]] = {
-    "storage.cache.blobdescriptor": (
-        DRIVER + "inmemory:\n  cache: {blobdescriptor: redis}\n",
-        DRIVER + "inmemory:\n  cache: {blobdescriptor: inmemory}\n",
-    ),
-    "storage.cache.layerinfo": (
-        DRIVER + "inmemory:\n  cache: {layerinfo: redis}\n",
-        DRIVER + "inmemory:\n  cache: {layerinfo: inmemory}\n",
-    ),
     "log.hooks": (
         MINIMAL + "log: {hooks: [{type: mail}]}\n",
         MINIMAL + "log: {hooks: [{type: mail, disabled: true}]}\n",
@@ -59,7 +50,6 @@ ASKED: dict[str, tuple[str, str]] = {
         MINIMAL + "notifications: {endpoints: [{name: n, url: 'https://x/'}]}\n",
         MINIMAL + "notifications: {endpoints: [{name: n, url: 'https://x/', disabled: true}]}\n",
     ),
-    "redis": (MINIMAL + "redis: {addr: 'localhost:6379'}\n", MINIMAL + "redis: {cache: {enabled: false, addr: x}}\n"),
     "proxy.remoteurl": (
         MINIMAL + "proxy: {remoteurl: 'https://registry-1.docker.io'}\n",
         MINIMAL + "proxy: {remoteurl: ''}\n",
@@ -113,11 +103,3 @@ def test_is_refused_with_what_to_do(path: str) -> None:
 @pytest.mark.parametrize("path", ASKED)
 def test_is_not_refused_where_it_is_off(path: str) -> None:
     assert parse(ASKED[path][1]).warnings == ()
-
-
-@pytest.mark.parametrize(
-    "redis", ["addrs: [a]", "cache: {enabled: true}", "ratelimiter: {enabled: true}", "load_balancing: {enabled: true}"]
-)
-def test_every_way_to_ask_for_redis(redis: str) -> None:
-    (found,) = errors(f"{MINIMAL}redis: {{{redis}}}\n")
-    assert ": redis is not supported" in found

@@ -73,9 +73,7 @@ def test_what_is_not_there_is_refused_by_name() -> None:
     assert [line.split(" (")[0] for line in found] == [
         f"config.yml:{line}: {key} is not supported by this version of Matou"
         for line, key in [
-            (7, "storage.cache.blobdescriptor"),
             (9, "middleware.storage"),
-            (12, "redis"),
             (19, "notifications.endpoints"),
             (23, "proxy.remoteurl"),
             (26, "compatibility.schema1.enabled"),

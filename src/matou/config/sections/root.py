@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.config.kinds import Choice
-from matou.config.schema import Checked, Refused, Settings, optional, section, setting
+from matou.config.schema import Checked, Settings, optional, section, setting
 from matou.config.sections.auth import Auth
 from matou.config.sections.database import GC_STATUS, Database, Gc, RateLimiter
 from matou.config.sections.health import Health
@@ -18,7 +18,7 @@ from matou.config.sections.notifications import Notifications
 from matou.config.sections.proxy import Proxy
 from matou.config.sections.redis import Redis
 from matou.config.sections.reporting import Profiling, Reporting
-from matou.config.sections.storage import Storage
+from matou.config.sections.storage import LOCAL_DRIVERS, Storage
 from matou.config.sections.validation import Catalog, Compatibility, Policy, Tags, Validation
 from matou.config.yaml_lines import is_null
 
@@ -46,16 +46,7 @@ class Configuration(Settings):
     middleware: Middleware = section(Middleware, "additions to the registry")
     http: Http = section(Http, "the server")
     notifications: Notifications = section(Notifications, "events to web hooks")
-    redis: Redis = section(
-        Redis,
-        "a cache server",
-        status=Refused(
-            "Redis",
-            "remove the redis section; a registry with filesystem storage needs no cache server",
-            "it has `addr` or `addrs`, or a part of it is `enabled`",
-            lambda redis: redis.is_wanted,
-        ),
-    )
+    redis: Redis = section(Redis, "a cache server, for `storage.cache.blobdescriptor: redis`")
     health: Health = section(Health, "checks")
     catalog: Catalog = section(Catalog, "the list of repositories")
     tags: Tags = section(Tags, "the lists of tags")
@@ -78,5 +69,26 @@ class Configuration(Settings):
         """Ask for a storage, and settle the level of the log."""
         if "storage" not in node.entries or is_null(node.entries["storage"]):
             place.error(node.origin, "has no storage configuration; expected storage: with one driver below it")
+        self._check_cache(node, place)
         level = self.log.level or self.loglevel or "info"
         return dataclasses.replace(self, log=dataclasses.replace(self.log, level=level))
+
+    def _check_cache(self, node: Mapping, place: Place) -> None:
+        """Ask for a server where the cache needs one, and say so where there is one that nothing uses."""
+        is_wanted = self.storage.cache.kind == "redis"
+        has_server = bool(self.redis.addr or self.redis.addrs or (self.redis.cache.enabled and self.redis.cache.addr))
+        if is_wanted and not has_server:
+            place.child("redis").error(
+                node.entries["storage"].origin,
+                "names no server, and storage.cache.blobdescriptor is redis; expected redis.addr, redis.addrs or, "
+                "enabled, redis.cache.addr",
+            )
+        elif is_wanted and self.storage.driver in LOCAL_DRIVERS:
+            place.child("storage.cache.blobdescriptor").warn(
+                node.entries["storage"].origin,
+                f"is redis, which is not used: {self.storage.driver} says at once what it has",
+            )
+        elif has_server and not is_wanted:
+            place.child("redis").warn(
+                node.key_origins["redis"], "is used by nothing: storage.cache.blobdescriptor is not redis"
+            )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.config.kinds import Boolean, Duration, Integer, Text
-from matou.config.schema import NoEffect, Refused, Settings, optional, section, setting, settings_of
+from matou.config.schema import NoEffect, Settings, optional, section, setting, settings_of
 from matou.config.sections.azure import AzureParameters
 from matou.config.sections.drivers import (
     FilesystemParameters,
@@ -26,6 +26,7 @@ HOUR = 3600.0
 REDIRECT_LIFETIME = 1200.0  # seconds
 LONGEST_REDIRECT = 168 * HOUR
 CACHES = ("inmemory", "redis")
+LOCAL_DRIVERS = ("filesystem", "inmemory")
 NO_DRIVERS = frozenset(("maintenance", "cache", "delete", "redirect", "tag"))
 LOOKED_UP = NoEffect("blobs, manifests and tags are looked up in the index, which is in memory as far as it is used")
 
@@ -98,27 +99,9 @@ class Cache(Settings):
     """``storage.cache``."""
 
     blobdescriptor: str = setting(
-        Text(),
-        "",
-        "`inmemory`, or nothing; anything else is refused as `redis` is or warned of",
-        status=Refused(
-            "a cache in Redis",
-            "write blobdescriptor: inmemory; Matou's index makes a shared cache needless",
-            "it is `redis`",
-            lambda name: name == "redis",
-        ),
+        Text(), "", "where it is remembered which blobs object storage has: `inmemory`, `redis`, or nothing for nowhere"
     )
-    layerinfo: str = setting(
-        Text(),
-        "",
-        "old name of `blobdescriptor`",
-        status=Refused(
-            "a cache in Redis",
-            "write blobdescriptor: inmemory; Matou's index makes a shared cache needless",
-            "it is `redis`",
-            lambda name: name == "redis",
-        ),
-    )
+    layerinfo: str = setting(Text(), "", "old name of `blobdescriptor`")
     blobdescriptorsize: int = setting(Integer(0), 10_000, "entries of the cache `inmemory` of a worker; 0: no limit")
 
     @property
@@ -133,7 +116,7 @@ class Cache(Settings):
             name = getattr(self, key)
             if name and name not in CACHES:
                 place.child(key).warn(
-                    node.entries[key].origin, f"is {name!r}, which is ignored; expected inmemory or nothing"
+                    node.entries[key].origin, f"is {name!r}, which is ignored; expected inmemory, redis or nothing"
                 )
         return self
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 LIFETIME = 3600.0
 
 
+class CacheSetupError(ValueError):
+    """What the configuration says of the cache cannot be put into effect; the text names the key and what to do."""
+
+
 class DescriptorCache(Protocol):
     """Sizes of blobs by digest. No method raises anything: a cache that fails knows nothing."""
 
