@@ -1,4 +1,4 @@
-"""The registry on Google Cloud Storage: gcp-storage-emulator behind our own front."""
+"""The registry on Google Cloud Storage: gcp-storage-emulator behind our own front. Its clients: ``tests/clients``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.clients.programs import Skopeo
 from tests.integration.hub import Hub
 from tests.registry_http.content import OCTETS, blob
 from tests.servers.gcs import BUCKET, GcsServer, running_gcs
@@ -58,15 +57,6 @@ def hub(registry: MatouRegistry) -> Iterator[Hub]:
 
 def is_redirected(registry: MatouRegistry) -> bool:
     return not registry.sections["storage"]["redirect"]["disable"]
-
-
-def test_skopeo_pushes_and_pulls(registry: MatouRegistry, tmp_path: Path) -> None:
-    skopeo = Skopeo(tmp_path / "skopeo", registry.address)
-    reference = skopeo.reference(NAME, "one")
-    skopeo.push(reference)
-    skopeo.copy(reference, skopeo.reference("team/copy", "one"))
-    skopeo.pull(reference)
-    skopeo.pull(skopeo.reference("team/copy", "one"))
 
 
 def test_blobs_come_from_the_storage_or_through_the_registry(registry: MatouRegistry, hub: Hub) -> None:
