@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 
-from tests.clients.programs import Client, Podman, Skopeo
 from tests.drivers.oss_storage import parameters, run
 from tests.integration.hub import Hub
 from tests.registry_http.content import OCTETS, blob
@@ -22,6 +19,7 @@ from tests.servers.oss.server import ACCESS_KEY, BUCKET, SECRET_KEY, OssServer, 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from matou.registry.drivers.object_driver import ObjectDriver
     from matou.registry.drivers.oss.store import OssStore
@@ -84,15 +82,6 @@ def keys_in(server: OssServer) -> set[str]:
 
 def is_redirected(registry: MatouRegistry) -> bool:
     return not registry.sections["storage"]["redirect"]["disable"]
-
-
-@pytest.mark.parametrize("kind", [Skopeo, Podman])
-def test_clients_push_and_pull(registry: MatouRegistry, kind: type[Client]) -> None:
-    with tempfile.TemporaryDirectory(prefix="oss-") as short:  # podman's sockets have short paths
-        client = kind(Path(short) / "client", registry.address)
-        reference = client.reference(NAME, kind.__name__.lower())
-        client.push(reference)
-        client.pull(reference)
 
 
 def test_blobs_come_from_the_storage_or_through_the_registry(registry: MatouRegistry, hub: Hub) -> None:
