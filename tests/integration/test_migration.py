@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -16,14 +17,17 @@ import pytest
 import yaml
 
 from bench.tree import TreeWriter
+from matou.config.distribution import load_configuration
+from matou.registry.drivers.factory import open_driver
 from tests.integration.hub import Hub
 from tests.integration.population import populate
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
+from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFS, running_seaweedfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SMALL_BLOBS = int(os.environ.get("MATOU_MIGRATION_BLOBS", "400"))
@@ -36,6 +40,12 @@ def add_blob(root: Path, content: bytes) -> None:
     directory = root / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal
     directory.mkdir(parents=True)
     (directory / "data").write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +78,21 @@ def written(folder: Path, name: str, storage: dict[str, object]) -> Path:
     return path
 
 
+def in_bucket(folder: Path, name: str, server: SeaweedFS, root: str) -> Path:
+    section = {
+        "accesskey": ACCESS_KEY,
+        "secretkey": SECRET_KEY,
+        "region": REGION,
+        "regionendpoint": server.url,
+        "forcepathstyle": True,
+        "bucket": BUCKET,
+        "rootdirectory": root,
+        "chunksize": 5 << 20,
+        "maxrequestspersecond": 0,
+    }
+    return written(folder, name, {"s3": section})
+
+
 def in_directory(folder: Path, name: str, root: Path) -> Path:
     return written(folder, name, {"filesystem": {"rootdirectory": str(root)}})
 
@@ -76,7 +101,7 @@ def migrate(source: Path, destination: Path, *options: str) -> dict[str, object]
     """Migrate to the end; return the report."""
     done = subprocess.run(
         [MATOU, "storage", "migrate", "--from", source, "--to", destination, "--json", *options],
-        env=environment(),
+        env=environment(MATOU_REGISTRY_STATE=str(source.parent / "state")),
         capture_output=True,
         text=True,
         check=False,
@@ -89,8 +114,8 @@ def migrate(source: Path, destination: Path, *options: str) -> dict[str, object]
 @contextlib.contextmanager
 def migrating(source: Path, destination: Path) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
-        [MATOU, "storage", "migrate", "--from", source, "--to", destination, "--json"],
-        env=environment(),
+        [MATOU, "storage", "migrate", "--from", source, "--to", destination, "--jobs", "1"],
+        env=environment(MATOU_REGISTRY_STATE=str(source.parent / "state")),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -101,22 +126,49 @@ def migrating(source: Path, destination: Path) -> Iterator[subprocess.Popen[byte
         process.wait()
 
 
+def interrupted_twice(source: Path, destination: Path, so_far: Callable[[], int], total: int) -> dict[str, object]:
+    """Migrate, with two runs that are killed on the way; return the report of the third."""
+    for share in (0.2, 0.5):
+        with migrating(source, destination) as process:
+            while process.poll() is None and so_far() < share * total:
+                time.sleep(0.001)
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+    report = migrate(source, destination)
+    assert 0 < int(str(report["skipped"])) < total
+    assert (report["destination_count"], report["agree"], report["failed"]) == (total, True, 0)
+    return report
+
+
 def test_a_store_that_moves_is_equal_although_it_was_interrupted_twice(store: Path, tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     source, destination = in_directory(tmp_path, "a", store), in_directory(tmp_path, "b", moved)
     wanted = contents(store)
-    for share in (0.2, 0.6):
-        with migrating(source, destination) as process:
-            while process.poll() is None and count(moved) < share * len(wanted):
-                time.sleep(0.001)
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
-        assert contents(moved).items() <= wanted.items()
-    report = migrate(source, destination)
-    assert 0 < int(str(report["skipped"])) < len(wanted)
-    assert (report["destination_count"], report["agree"], report["failed"]) == (len(wanted), True, 0)
+    interrupted_twice(source, destination, lambda: count(moved), len(wanted))
     assert contents(moved) == wanted
     assert migrate(source, destination, "--verify")["copied"] == 0
+
+
+def test_a_store_moves_to_object_storage_and_back(store: Path, tmp_path: Path, seaweedfs: SeaweedFS) -> None:
+    back = tmp_path / "back"
+    source, bucket = in_directory(tmp_path, "a", store), in_bucket(tmp_path, "b", seaweedfs, "moved")
+    destination = in_directory(tmp_path, "c", back)
+    wanted = contents(store)
+    interrupted_twice(source, bucket, lambda: count_objects(bucket), len(wanted))
+    assert migrate(source, bucket, "--verify")["copied"] == 0
+    interrupted_twice(bucket, destination, lambda: count(back), len(wanted))
+    assert contents(back) == wanted
+
+
+def count_objects(configuration: Path) -> int:
+    async def counted() -> int:
+        driver = open_driver(load_configuration(configuration, {}))
+        try:
+            return len([path async for path, _ in driver.walk("docker")])
+        finally:
+            await driver.close()
+
+    return asyncio.run(counted())
 
 
 def count(root: Path) -> int:
