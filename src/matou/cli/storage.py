@@ -44,16 +44,21 @@ def group() -> None:
     """Make a group of it, however many commands there are."""
 
 
-def load(path: Path) -> Configuration:
+def load(path: Path, *, is_destination: bool = False) -> Configuration:
     """Read a registry's configuration.
+
+    Args:
+        path: of it.
+        is_destination: whether variables that change ``storage`` are meant for another one.
 
     Raises:
         CommandFailed: it cannot be used.
     """
     from matou.config.distribution import ConfigurationError, load_configuration
+    from matou.registry.migration.moved import load_destination
 
     try:
-        return load_configuration(path, os.environ)
+        return load_destination(path, os.environ) if is_destination else load_configuration(path, os.environ)
     except ConfigurationError as error:
         raise CommandFailed(str(error)) from error
 
@@ -87,11 +92,11 @@ def migrate(
     as_json: Annotated[bool, typer.Option("--json", help=_("Print the report as JSON."))] = False,
 ) -> int:
     """Migrate."""
-    present, coming = load(source), load(destination)
+    present, coming = load(source), load(destination, is_destination=True)
     from matou.cli.transfer_display import transfer_display
     from matou.registry.drivers.base import StorageError
     from matou.registry.migration.bulk import Options
-    from matou.registry.migration.offline import MigrationRefused
+    from matou.registry.migration.guards import MigrationRefused
     from matou.registry.migration.offline import migrate as migrate_offline
 
     options = Options(dry_run=dry_run, delete=delete, verify=verify, jobs=jobs)

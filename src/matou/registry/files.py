@@ -61,6 +61,21 @@ class RegistryFiles:
         return self.directory / "maintenance.lock"
 
     @property
+    def turnstile(self) -> Path:
+        """Passed by every change of what the registry holds; see ``write_gate.py``."""
+        return self.directory / "turnstile"
+
+    @property
+    def changing(self) -> Path:
+        """Held shared while changes are made."""
+        return self.directory / "changing"
+
+    @property
+    def moved(self) -> Path:
+        """Says that the images are in another storage now; see ``migration/moved.py``."""
+        return self.directory / "moved.json"
+
+    @property
     def purged(self) -> Path:
         """Its time of modification is when uploads were purged last."""
         return self.directory / "purged"
@@ -125,6 +140,14 @@ class FileLock:
         """Take the lock alone if nobody else holds it; return whether."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def try_share(self) -> bool:
+        """Hold the lock together with others unless somebody holds it alone; return whether."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -26,20 +26,24 @@ from matou.registry.descriptors.base import CacheSetupError
 from matou.registry.descriptors.factory import check_cache
 from matou.registry.drivers.base import StorageError
 from matou.registry.files import FileLock, registry_files
+from matou.registry.migration.moved import CannotFollow, StorageMarks, residence
 from matou.registry.observe.board import Board
 from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging
+from matou.registry.occupancy import Occupancy
 from matou.registry.preparation import prepare
 from matou.registry.processes import Processes
 from matou.registry.start_check import check_storage
 from matou.registry.tls import TlsError, tls_files
 from matou.registry.worker import Worker
 from matou.system.addresses import TcpAddress, resolve
+from matou.system.files import make_directory
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.config.sections.http import Http
     from matou.registry.files import RegistryFiles
+    from matou.registry.migration.moved import Residence
     from matou.registry.tls import TlsFiles
 
 log = logging.getLogger("matou.registry")
@@ -82,27 +86,51 @@ def serve(configuration: Configuration, workers: int) -> int:
         board = _debug(configuration, workers, stack)
         try:
             files = stack.enter_context(registry_files(configuration))
-            lock = FileLock(files.lock)
+            here = _residence(configuration, files)
+            held = stack.enter_context(contextlib.ExitStack())
+            lock = FileLock(here.files.lock)
         except OSError as error:
             raise StartError(
                 f"the storage directory cannot be used: {error}; check storage.filesystem.rootdirectory and its owner"
             ) from error
-        stack.callback(lock.close)
+        held.callback(lock.close)
         try:
-            check_storage(configuration, files)
-        except StorageError as error:
-            raise StartError(f"the storage cannot be used: {error}") from error
-        try:
-            tls = tls_files(configuration.http.tls, files.directory)
-            check_cache(configuration)
+            tls = tls_files(configuration.http.tls, here.files.directory)
+            check_cache(here.configuration)
         except (TlsError, CacheSetupError) as error:
             raise StartError(str(error)) from error
-        stack.enter_context(prepare(configuration, files, lock))
+        held.enter_context(prepare(here.configuration, here.files, lock))
+        occupancy = Occupancy(configuration, files, here, held.pop_all())
+        stack.callback(occupancy.close)
+        occupancy.start()
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.
         multiprocessing.set_start_method("spawn", force=True)
         server = _server(configuration, address, tls, workers)
         server.on_startup(functools.partial(_announce, address, workers))
         return _run(configuration, files, server, board)
+
+
+def _residence(configuration: Configuration, files: RegistryFiles) -> Residence:
+    """Return the storage that is in charge, tried: the configured one, or where that one was moved to.
+
+    Raises:
+        StartError: that cannot be found out, or the storage cannot be used.
+    """
+    try:
+        here = residence(configuration, files)
+        if not here.moves:
+            check_storage(configuration, files)
+            here = residence(configuration, files, marks=StorageMarks())
+        if here.moves:
+            make_directory(here.files.directory)
+            check_storage(here.configuration, here.files)
+    except CannotFollow as error:
+        raise StartError(str(error)) from error
+    except StorageError as error:
+        raise StartError(f"the storage cannot be used: {error}") from error
+    for moved in here.moves:
+        log.warning("%s: serving from there; start the registry with %s from now on", moved, moved.configuration)
+    return here
 
 
 def _announce(address: Address, workers: int) -> None:

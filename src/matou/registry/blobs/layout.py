@@ -42,6 +42,16 @@ def digest_of_blob(path: str) -> Digest | None:
     return digest if path == blob_data(digest) else None
 
 
+def part_of(path: str) -> list[str]:
+    """Return the part of a repository that a path lies in, and what follows: ``["_manifests", "tags", ...]``.
+
+    It is empty for every other path. No part of a repository's name begins with an underscore, but a tag may.
+    """
+    parts = path.removeprefix(f"{REPOSITORIES}/").split("/")
+    first = next((index for index, part in enumerate(parts) if part.startswith("_")), len(parts))
+    return parts[first:] if path.startswith(f"{REPOSITORIES}/") else []
+
+
 def repository(name: str) -> str:
     """Return the directory of a repository; repositories may lie in one another."""
     return f"{REPOSITORIES}/{name}"

@@ -16,13 +16,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.blobs import layout
+from matou.registry.blobs.transfer import transfer
 from matou.registry.blobs.upload_state import UploadState, boot_id
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest
 from matou.registry.drivers.base import Conflict, NotFound
 from matou.registry.errors import RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from concurrent.futures import Executor
 
     from matou.registry.drivers.base import ContentWriter, Driver, UploadWriter
@@ -141,17 +142,16 @@ class Uploads:
         return size
 
     async def finish(self, state: UploadState, digest: Digest, *, is_stored: bool) -> None:
-        """Verify an upload and make it a blob.
+        """Verify an upload and make it a blob; see ``verify`` and ``settle``."""
+        await self.verify(state, digest)
+        await self.settle(state, digest, is_stored=is_stored)
 
-        Args:
-            state: where it stands.
-            digest: what the client says that it is.
-            is_stored: whether storage has the blob already; the upload is then verified and deleted.
+    async def verify(self, state: UploadState, digest: Digest) -> None:
+        """Find out whether an upload is what the client says that it is.
 
         Raises:
             RegistryError: DIGEST_INVALID (the upload is cancelled), BLOB_UPLOAD_UNKNOWN or RANGE_INVALID.
         """
-        data = layout.upload(state.repository, state.uuid)
         actual = await self._digest(state, digest.algorithm)
         if actual != digest.hex:
             await self.cancel(state.repository, state.uuid)
@@ -159,10 +159,23 @@ class Uploads:
                 "DIGEST_INVALID",
                 detail={"digest": digest, "actual": f"{digest.algorithm}:{actual}", "size": state.offset},
             )
+
+    async def settle(self, state: UploadState, digest: Digest, *, is_stored: bool) -> None:
+        """Make a verified upload a blob.
+
+        Args:
+            state: where it stands.
+            digest: of it.
+            is_stored: whether storage has the blob already; the upload is then deleted.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN or RANGE_INVALID.
+        """
         if is_stored:
             await self._forget(state.repository, state.uuid)
             return
         self._forget_hashers(state.uuid)
+        data = layout.upload(state.repository, state.uuid)
         try:
             await self._driver.upload_commit(data, state.offset, layout.blob_data(digest))
         except NotFound:
@@ -170,20 +183,16 @@ class Uploads:
         except Conflict as conflict:
             raise await self._out_of_order(state, conflict) from None
 
-    async def put_whole(
-        self,
-        body: AsyncIterator[bytes],
-        digest: Digest,
-        expected: int | None,
-        is_stored: Callable[[Digest, int], Awaitable[bool]],
-    ) -> int:
-        """Store a blob that comes whole in one request, straight in its place; return its size in bytes.
+    async def receive(self, body: AsyncIterator[bytes], digest: Digest, expected: int | None) -> ReceivedBlob:
+        """Take a blob that comes whole in one request, straight to where its place will be, and verify it.
 
         Args:
             body: the bytes.
             digest: what the client says that it is.
             expected: how many bytes there must be, when that was announced.
-            is_stored: tells whether storage has the blob of so many bytes; then it is verified and thrown away.
+
+        Returns:
+            The blob, which is to be committed, and discarded in any case.
 
         Raises:
             RegistryError: DIGEST_INVALID, SIZE_INVALID, or BLOB_UPLOAD_INVALID when the client fell silent.
@@ -196,11 +205,10 @@ class Uploads:
             actual = f"{digest.algorithm}:{hasher.hexdigest()}"
             if actual != digest:
                 raise RegistryError("DIGEST_INVALID", detail={"digest": digest, "actual": actual, "size": size})
-            if not await is_stored(digest, size):
-                await content.commit()
-        finally:
+        except BaseException:
             await content.discard()
-        return size
+            raise
+        return ReceivedBlob(digest, size, content, self._driver, self._executor)
 
     async def put_small(self, content: bytes, digest: Digest, *, is_stored: bool) -> None:
         """Store a blob that came whole in one request of at most ``SMALL`` bytes.
@@ -282,6 +290,41 @@ class Uploads:
             detail=f"{conflict}; ask for the upload's state with GET and go on from there",
             headers=(("range", f"0-{max(size - 1, 0)}"), ("docker-upload-uuid", state.uuid)),
         )
+
+
+class ReceivedBlob:
+    """A blob that came whole and was verified; nobody sees it before it is committed.
+
+    Args:
+        digest: of it.
+        size: bytes.
+        content: all of it.
+        driver: the storage that it was written to.
+        executor: threads for hashing.
+    """
+
+    def __init__(self, digest: Digest, size: int, content: ContentWriter, driver: Driver, executor: Executor) -> None:
+        self.size = size
+        self._digest = digest
+        self._content = content
+        self._driver = driver
+        self._executor = executor
+
+    async def commit(self, driver: Driver) -> None:
+        """Store it.
+
+        Args:
+            driver: the storage: another one when it was exchanged since the blob began to come in.
+        """
+        await self._content.commit()
+        if driver is not self._driver:
+            path = layout.blob_data(self._digest)
+            pieces = self._driver.read(path, 0, self.size)
+            await transfer(pieces, self.size, driver, path, self._digest, self._executor)
+
+    async def discard(self) -> None:
+        """Throw away what was not committed."""
+        await self._content.discard()
 
 
 def _check_size(size: int, expected: int | None, remedy: str) -> None:

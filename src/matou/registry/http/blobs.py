@@ -118,12 +118,13 @@ class Blobs:
         """Remove a blob from the repository: 202, or 404 BLOB_UNKNOWN."""
         context = self._context
         digest = Digest.parse(reference)
-        projections = await context.writer.run(
-            lambda connection: changes.delete_blob(connection, repository, digest, identity.subject)
-        )
-        if projections is None:
-            raise _unknown(repository, digest)
-        await context.projector.project(projections)
+        async with context.change():
+            projections = await context.writer.run(
+                lambda connection: changes.delete_blob(connection, repository, digest, identity.subject)
+            )
+            if projections is None:
+                raise _unknown(repository, digest)
+            await context.projector.project(projections)
         return Response(202)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.auth.base import Access
+from matou.registry.write_gate import Change
 
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matou.registry.http.urls import Urls
     from matou.registry.index.reader import Reader
     from matou.registry.index.writer import Writer
+    from matou.registry.write_gate import WriteGate
 
 
 class DownloadObserver(Protocol):
@@ -28,9 +30,13 @@ class DownloadObserver(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """The parts of a worker."""
+    """The parts of a worker.
+
+    Those that belong to a storage may be exchanged for others while a handler waits: a handler that changes something
+    does so within ``change()``, where that cannot happen.
+    """
 
     configuration: Configuration
     driver: Driver
@@ -42,7 +48,26 @@ class Context:
     states: StateCodec
     urls: Urls
     authenticator: Authenticator
+    gate: WriteGate
     downloads: DownloadObserver | None = None
+
+    def change(self) -> Change:
+        """Return what a change is made within: ``async with``.
+
+        Raises:
+            RegistryError: UNAVAILABLE, when entered: the storage is being exchanged, and that does not end.
+        """
+        return Change(self)
+
+    def become(self, other: Context) -> None:
+        """Go on with the storage of another context, for the handlers that are at work with this one."""
+        self.driver = other.driver
+        self.statter = other.statter
+        self.reader = other.reader
+        self.writer = other.writer
+        self.projector = other.projector
+        self.uploads = other.uploads
+        self.gate = other.gate
 
 
 def repository_access(repository: str, actions: tuple[str, ...]) -> tuple[Access, ...]:

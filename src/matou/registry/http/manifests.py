@@ -6,6 +6,7 @@ Source: OCI Distribution Specification 1.1, "Pulling manifests", "Pushing Manife
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
@@ -21,12 +22,15 @@ from matou.registry.index import changes
 from matou.registry.index.records import MissingReferences, NewManifest
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+
     from matou.registry.auth.base import Access, Identity
     from matou.registry.content.manifests import Manifest
     from matou.registry.http.context import Context
     from matou.registry.http.manifest_cache import ManifestCache
     from matou.registry.http.message import Headers, Request
-    from matou.registry.index.records import StoredManifest
+    from matou.registry.index.records import Projection, StoredManifest
 
 MAX_MANIFEST = 4 << 20  # bytes; Distribution's limit, and the least that the specification lets clients count on
 MAX_ERRORS = 100  # missing references named in one answer
@@ -146,23 +150,8 @@ class Manifests:
         manifest = parse_manifest(content, request.headers.get("content-type"))
         self._rules.check(manifest, len(content))
         new = self._new_manifest(digest, manifest, content)
-        # Asked again in the transaction; asked here so that nothing is stored for a manifest that will be refused.
-        reader = context.reader
-        missing = [
-            *reader.missing_blobs(repository, new.required_blobs),
-            *reader.missing_manifests(repository, new.required_children),
-        ]
-        if missing:
-            raise _missing_references(missing)
-        if reader.manifest_by_digest(repository, digest) is None or not await context.statter.has(digest, len(content)):
-            await context.driver.put(layout.blob_data(digest), content)
-        try:
-            projections = await context.writer.run(
-                lambda connection: changes.put_manifest(connection, repository, new, tags, identity.subject)
-            )
-        except MissingReferences as error:
-            raise _missing_references(error.digests) from None
-        await context.projector.project(projections)
+        async with context.change():
+            await self._store(repository, new, tags, identity)
         headers = [
             ("location", context.urls.manifest(request, repository, digest)),
             ("docker-content-digest", digest),
@@ -172,6 +161,27 @@ class Manifests:
         if request.query.get("tag"):
             headers += [("oci-tag", tag) for tag in tags]
         return Response(201, headers)
+
+    async def _store(self, repository: str, new: NewManifest, tags: list[str], identity: Identity) -> None:
+        context = self._context
+        # Asked again in the transaction; asked here so that nothing is stored for a manifest that will be refused.
+        reader = context.reader
+        missing = [
+            *reader.missing_blobs(repository, new.required_blobs),
+            *reader.missing_manifests(repository, new.required_children),
+        ]
+        if missing:
+            raise _missing_references(missing)
+        digest, content = Digest(new.digest), new.payload
+        if reader.manifest_by_digest(repository, digest) is None or not await context.statter.has(digest, len(content)):
+            await context.driver.put(layout.blob_data(digest), content)
+        try:
+            projections = await context.writer.run(
+                lambda connection: changes.put_manifest(connection, repository, new, tags, identity.subject)
+            )
+        except MissingReferences as error:
+            raise _missing_references(error.digests) from None
+        await context.projector.project(projections)
 
     def _identify(self, request: Request, reference: str, content: bytes) -> tuple[Digest, list[str]]:
         if ":" not in reference:
@@ -206,19 +216,18 @@ class Manifests:
 
     async def delete(self, _request: Request, repository: str, reference: str, identity: Identity) -> Response:
         """Delete a manifest with its tags, or only a tag: 202, or 404 MANIFEST_UNKNOWN."""
-        context = self._context
+        change: Callable[[sqlite3.Connection], list[Projection] | None]
         if ":" in reference:
             digest = Digest.parse(reference)
-            projections = await context.writer.run(
-                lambda connection: changes.delete_manifest(connection, repository, digest, identity.subject)
-            )
+            change = partial(changes.delete_manifest, repository=repository, digest=digest, actor=identity.subject)
         else:
-            projections = await context.writer.run(
-                lambda connection: changes.delete_tag(connection, repository, reference, identity.subject)
-            )
-        if projections is None:
-            raise _unknown(repository, reference)
-        await context.projector.project(projections)
+            change = partial(changes.delete_tag, repository=repository, tag=reference, actor=identity.subject)
+        context = self._context
+        async with context.change():
+            projections = await context.writer.run(change)
+            if projections is None:
+                raise _unknown(repository, reference)
+            await context.projector.project(projections)
         return Response(202)
 
 

@@ -90,8 +90,14 @@ class Uploads:
         length = request.content_length
         if length is not None and length <= SMALL:
             return await push_small(context, self._commit, request, repository, digest, identity)
-        size = await context.uploads.put_whole(request.chunks(), digest, length, self._commit.is_stored)
-        await self._commit.record(repository, digest, size, identity)
+        received = await context.uploads.receive(request.chunks(), digest, length)
+        try:
+            async with context.change():
+                if not await self._commit.is_stored(digest, received.size):
+                    await received.commit(context.driver)
+                await self._commit.record(repository, digest, received.size, identity)
+        finally:
+            await received.discard()
         return self._commit.created(request, repository, digest)
 
     async def _mount(self, request: Request, repository: str, digest: Digest, identity: Identity) -> Response | None:
@@ -107,22 +113,29 @@ class Uploads:
                 if candidate == repository or await self._may_pull(request, candidate)
             ]
         for candidate in sources:
-            size = context.reader.blob_size(candidate, digest)
+            if await self._mount_from(candidate, repository, digest, identity):
+                return self._commit.created(request, repository, digest)
+        return None
+
+    async def _mount_from(self, source: str, repository: str, digest: Digest, identity: Identity) -> bool:
+        context = self._context
+        async with context.change():
+            size = context.reader.blob_size(source, digest)
             if size is None or not await context.statter.has(digest, size):
-                continue
+                return False
             projections = await context.writer.run(
                 partial(
                     changes.mount_blob,
                     repository=repository,
-                    source=candidate,
+                    source=source,
                     digest=digest,
                     actor=identity.subject,
                 )
             )
-            if projections is not None:
-                await context.projector.project(projections)
-                return self._commit.created(request, repository, digest)
-        return None
+            if projections is None:
+                return False
+            await context.projector.project(projections)
+        return True
 
     async def _may_pull(self, request: Request, repository: str) -> bool:
         try:
@@ -273,8 +286,9 @@ async def push_small(
     expected = request.content_length
     if content is None or (expected is not None and len(content) != expected):
         raise RegistryError("SIZE_INVALID", detail=f"the body does not have the {expected} bytes announced")
-    await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest, len(content)))
-    await commit.record(repository, digest, len(content), identity)
+    async with context.change():
+        await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest, len(content)))
+        await commit.record(repository, digest, len(content), identity)
     return commit.created(request, repository, digest)
 
 
@@ -287,8 +301,11 @@ async def finish(
     identity: Identity,
 ) -> Response:
     """Verify an upload, make it a blob of its repository and answer."""
-    await context.uploads.finish(state, digest, is_stored=await commit.is_stored(digest, state.offset))
-    await commit.record(state.repository, digest, state.offset, identity)
+    # Verifying may take long: the storage may be exchanged meanwhile.
+    await context.uploads.verify(state, digest)
+    async with context.change():
+        await context.uploads.settle(state, digest, is_stored=await commit.is_stored(digest, state.offset))
+        await commit.record(state.repository, digest, state.offset, identity)
     return commit.created(request, state.repository, digest)
 
 

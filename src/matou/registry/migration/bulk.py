@@ -24,7 +24,6 @@ from matou.registry.migration.tree_objects import (
     TREE,
     Stage,
     TreeObject,
-    blob_digest,
     directory_of_tag,
     own_directory,
     stage_of,
@@ -183,7 +182,7 @@ class BulkCopy:
         try:
             await self._source.stat(item.path)
         except NotFound:
-            digest = blob_digest(item.path)
+            digest = layout.digest_of_blob(item.path)
             if digest is not None:
                 self._copier.lost.discard(digest)
             self.report.source_count -= 1

@@ -5,21 +5,18 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from matou.registry.blobs.layout import digest_of_blob
+from matou.registry.blobs.transfer import WHOLE, WrongDigest, transfer, update
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import NotFound, StorageError
-from matou.registry.migration.tree_objects import blob_digest, linked_digest
-from matou.registry.threads import in_thread
+from matou.registry.migration.tree_objects import linked_digest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from concurrent.futures import Executor
 
     from matou.registry.blobs.uploads import Hasher
     from matou.registry.drivers.base import Driver
     from matou.registry.migration.tree_objects import TreeObject
-
-WHOLE = 1 << 20  # bytes; an object up to here is read and written at once
-SMALL = 1 << 17  # bytes hashed on the event loop: 80 microseconds
 
 
 class Unfit(Exception):  # noqa: N818 -- what the object is
@@ -49,7 +46,7 @@ class Copier:
 
     def is_settled(self, item: TreeObject) -> bool:
         """Tell whether nothing has to be done for an object, as far as sizes tell."""
-        return blob_digest(item.path) is not None and item.existing == item.size and not self._verify
+        return digest_of_blob(item.path) is not None and item.existing == item.size and not self._verify
 
     async def copy(self, item: TreeObject) -> bool:
         """Bring the destination in line with the source; return whether that took a copy.
@@ -59,7 +56,7 @@ class Copier:
             NotFound: the source no longer has the object.
             StorageError: one of the two failed.
         """
-        digest = blob_digest(item.path)
+        digest = digest_of_blob(item.path)
         if digest is not None:
             self.lost.add(digest)
             copied = await self._blob(item, digest)
@@ -113,23 +110,10 @@ class Copier:
         return True
 
     async def _transfer(self, path: str, size: int, digest: Digest | None) -> None:
-        """Read and write an object; what is not what its digest says does not appear at the destination."""
-        if size <= WHOLE:
-            content = b"".join([piece async for piece in self._source.read(path, 0, size)])
-            if digest is not None and Digest.of(content, digest.algorithm) != digest:
-                raise Unfit(f"{path} has another digest at the source")
-            await self._destination.put(path, content)
-            return
-        running = hashlib.new(digest.algorithm if digest is not None else "sha256")
-        writer = await self._destination.content_open(path)
         try:
-            async for piece in self._hashed(self._source.read(path, 0, size), running):
-                await writer.write([piece])
-            if digest is not None and running.hexdigest() != digest.hex:
-                raise Unfit(f"{path} has another digest at the source")
-            await writer.commit()
-        finally:
-            await writer.discard()
+            await transfer(self._source.read(path, 0, size), size, self._destination, path, digest, self._hashing)
+        except WrongDigest:
+            raise Unfit(f"{path} has another digest at the source") from None
 
     async def _is_whole(self, driver: Driver, path: str, size: int, digest: Digest) -> bool:
         try:
@@ -138,14 +122,6 @@ class Copier:
             return False
 
     async def _hash(self, driver: Driver, path: str, size: int, running: Hasher) -> str:
-        async for _ in self._hashed(driver.read(path, 0, size), running):
-            pass
+        async for piece in driver.read(path, 0, size):
+            await update(running, piece, self._hashing)
         return running.hexdigest()
-
-    async def _hashed(self, pieces: AsyncIterator[bytes], running: Hasher) -> AsyncIterator[bytes]:
-        async for piece in pieces:
-            if len(piece) <= SMALL:
-                running.update(piece)
-            else:
-                await in_thread(self._hashing, running.update, piece)
-            yield piece

@@ -10,12 +10,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from matou.registry.blobs import layout
-from matou.registry.content.digest import HEX_LENGTHS, Digest
 
 TREE = "docker"  # everything below it is copied
-BLOB = re.compile(
-    rf"{re.escape(layout.BLOBS)}/(?P<algorithm>[a-z0-9]+)/(?P<first>[0-9a-f]{{2}})/(?P<hex>[0-9a-f]+)/data"
-)
 LINK = re.compile(r"(?P<algorithm>[a-z0-9]+)/(?P<hex>[0-9a-f]+)/link")
 
 
@@ -47,22 +43,10 @@ def stage_of(path: str) -> Stage | None:
     """Return when an object is copied; None for a part of an upload, which is not."""
     if path.startswith(f"{layout.BLOBS}/"):
         return Stage.BLOBS
-    if not path.startswith(f"{layout.REPOSITORIES}/"):
-        return Stage.LINKS
-    # No part of a repository's name begins with an underscore, but a tag may.
-    parts = path[len(layout.REPOSITORIES) + 1 :].split("/")
-    first = next((index for index, part in enumerate(parts) if part.startswith("_")), len(parts))
-    if parts[first : first + 1] == [layout.UPLOADS]:
+    part = layout.part_of(path)
+    if part[:1] == [layout.UPLOADS]:
         return None
-    return Stage.TAGS if parts[first : first + 2] == [layout.MANIFESTS, "tags"] else Stage.LINKS
-
-
-def blob_digest(path: str) -> Digest | None:
-    """Return the digest that the content at a path must have; None where the path names none."""
-    match = BLOB.fullmatch(path)
-    if match is None or HEX_LENGTHS.get(match["algorithm"]) != len(match["hex"]):
-        return None
-    return Digest(f"{match['algorithm']}:{match['hex']}") if match["hex"].startswith(match["first"]) else None
+    return Stage.TAGS if part[:2] == [layout.MANIFESTS, "tags"] else Stage.LINKS
 
 
 def linked_digest(content: bytes) -> str:
@@ -74,7 +58,7 @@ def own_directory(path: str) -> str:
     """Return what goes when an object goes: the directory that is there for it alone, where it has one."""
     parts = path.split("/")
     is_link = parts[-2:] == ["current", "link"] or LINK.fullmatch("/".join(parts[-3:]))
-    return "/".join(parts[:-1]) if is_link or blob_digest(path) is not None else path
+    return "/".join(parts[:-1]) if is_link or layout.digest_of_blob(path) is not None else path
 
 
 def directory_of_tag(path: str) -> str | None:

@@ -64,6 +64,7 @@ class Pull:
                 states=nothing,
                 urls=nothing,
                 authenticator=nothing,
+                gate=nothing,
             )
         )
 

@@ -18,7 +18,8 @@ from matou.registry.files import FileLock, RegistryFiles
 from matou.registry.index import changes
 from matou.registry.index.connection import connect
 from matou.registry.migration.bulk import Options
-from matou.registry.migration.offline import MigrationRefused, check_distinct, migrate
+from matou.registry.migration.guards import MigrationRefused, check_distinct
+from matou.registry.migration.offline import migrate
 from matou.registry.migration.report import Silent
 from matou.registry.preparation import prepare
 from tests.unit.registry.migration.trees import LAYER, NAME, content_of, fill, image_objects, tree_objects
@@ -269,7 +270,7 @@ def test_a_copy_that_cannot_be_written_leaves_no_part(
     def fail(_: object) -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr("matou.registry.migration.index_copy.sync", fail)
+    monkeypatch.setattr("matou.registry.migration.indexes.sync", fail)
     with pytest.raises(StorageError, match="disk I/O error"):
         migrated(source, destination)
     assert [path.name for path in destination.files.directory.iterdir() if "index" in path.name] == []

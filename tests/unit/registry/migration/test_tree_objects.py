@@ -6,7 +6,7 @@ import pytest
 
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
-from matou.registry.migration.tree_objects import Stage, blob_digest, directory_of_tag, own_directory, stage_of
+from matou.registry.migration.tree_objects import Stage, directory_of_tag, own_directory, stage_of
 
 DIGEST = Digest.of(b"content")
 STRONG = Digest.of(b"content", "sha512")
@@ -30,26 +30,6 @@ NAME = "a/deep/name"
 )
 def test_stages(path: str, stage: Stage | None) -> None:
     assert stage_of(path) is stage
-
-
-def test_the_digest_of_a_blob_is_in_its_path() -> None:
-    assert blob_digest(layout.blob_data(DIGEST)) == DIGEST
-    assert blob_digest(layout.blob_data(STRONG)) == STRONG
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        layout.layer_link(NAME, DIGEST),
-        layout.blob_data(DIGEST) + ".old",
-        layout.blob_data(DIGEST).replace("sha256", "md5"),
-        layout.blob_data(DIGEST).replace(f"/{DIGEST.hex[:2]}/", "/zz/"),
-        layout.blob_data(DIGEST).replace(f"/{DIGEST.hex[:2]}/", f"/{(int(DIGEST.hex[:2], 16) ^ 1):02x}/"),
-        layout.blob_data(DIGEST).replace(DIGEST.hex, DIGEST.hex[:-2]),
-    ],
-)
-def test_what_is_no_blob_has_none(path: str) -> None:
-    assert blob_digest(path) is None
 
 
 def test_what_goes_with_an_object() -> None:

@@ -1,4 +1,4 @@
-"""The index at a migration: what it knows goes along, so that the first start on the new storage is quick."""
+"""The indexes of the two storages: what they know goes along, so that the first start on the new one is quick."""
 
 from __future__ import annotations
 
@@ -8,14 +8,55 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from matou.registry.index.connection import connect
+from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.replacement import remove_index
+from matou.registry.index.writer import IndexFailed
+from matou.registry.preparation import recover_links
 from matou.registry.reindex import is_complete
 from matou.system.files import sync
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matou.registry.drivers.base import Driver
+    from matou.registry.files import RegistryFiles
+
 log = logging.getLogger("matou.registry")
+
+
+async def bring_up_to_date(driver: Driver, files: RegistryFiles, *, is_alone: bool) -> None:
+    """Write the links that an index, if there is one, knows of and its storage does not show yet.
+
+    Args:
+        driver: the storage.
+        files: of its registry.
+        is_alone: whether no registry runs, so that the index may be migrated to this program's schema.
+
+    Raises:
+        StorageError: storage cannot be written.
+        IndexFull: there is no room for the index.
+    """
+    if not files.index.exists():
+        return
+    try:
+        if is_alone:
+            upgrade(files.index)
+        else:
+            check_current(files.index)
+        await recover_links(driver, files)
+    except (sqlite3.DatabaseError, IndexFailed, SchemaError) as error:
+        log.warning("the index %s cannot be used, so that all is as storage shows it: %s", files.index, error)
+
+
+async def give_up_index(driver: Driver, files: RegistryFiles) -> None:
+    """Delete the index of a storage that is about to change without it, once what it alone knows is in the storage.
+
+    Raises:
+        StorageError: storage cannot be written.
+        OSError: the index cannot be deleted.
+    """
+    await bring_up_to_date(driver, files, is_alone=True)
+    remove_index(files.index)
 
 
 def copy_index(source: Path, target: Path) -> bool:

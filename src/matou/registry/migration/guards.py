@@ -1,0 +1,181 @@
+"""What a migration asks before it begins: that it can be meant, and that nobody is in its way.
+
+Concurrency: the locks of both storages are held meanwhile, so that no registry of this machine is started on either.
+Registries of other machines cannot be seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.files import FileLock
+from matou.registry.migration.moved import CannotFollow, read_mark, read_moved
+from matou.registry.migration.tree_objects import TREE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matou.config.distribution import Configuration
+    from matou.registry.drivers.base import Driver
+    from matou.registry.files import RegistryFiles
+    from matou.registry.migration.moved import Moved
+
+PROBE = "matou/migration-probe"
+
+
+class MigrationRefused(Exception):  # noqa: N818 -- what happened
+    """The migration is not begun; the message says why and what to do."""
+
+
+def check_sides(source: Configuration, destination: Configuration) -> None:
+    """Refuse what cannot be meant.
+
+    Raises:
+        MigrationRefused: the two are the same storage, or one is none that lasts.
+        StorageError: the directory of the source does not exist.
+    """
+    for option, configuration in (("--from", source), ("--to", destination)):
+        if configuration.storage.driver == "inmemory":
+            raise MigrationRefused(
+                f"{option} has the inmemory driver, whose content is gone when its registry stops; name another storage"
+            )
+    if source.storage.driver == "filesystem":
+        root = Path(source.storage.filesystem.rootdirectory)
+        if not root.is_dir():
+            raise StorageError(f"the source has no directory {root}; check storage.filesystem.rootdirectory of --from")
+        if destination.storage.driver == "filesystem":
+            _check_directories(root.resolve(), Path(destination.storage.filesystem.rootdirectory).resolve())
+    if source.storage.identity == destination.storage.identity:
+        raise same_storage()
+
+
+def _check_directories(source: Path, destination: Path) -> None:
+    if source == destination:
+        raise same_storage()
+    for inner, outer in ((source, destination), (destination, source)):
+        if inner.is_relative_to(outer / TREE):
+            raise MigrationRefused(f"{inner} lies inside the images of {outer}; choose directories beside each other")
+
+
+def same_storage() -> MigrationRefused:
+    """Return the refusal of one storage that is meant to be both."""
+    return MigrationRefused(
+        "--from and --to are the same storage; give the configuration of another one (variables REGISTRY_STORAGE_* of "
+        "the environment count for --from only)"
+    )
+
+
+def check_in_charge(files: RegistryFiles) -> None:
+    """Refuse a source whose images are elsewhere since.
+
+    Raises:
+        MigrationRefused: they are.
+    """
+    try:
+        moved = read_moved(files.moved)
+    except CannotFollow as error:
+        raise MigrationRefused(str(error)) from error
+    if moved is not None:
+        raise not_in_charge(moved)
+
+
+async def check_mark(source: Driver) -> None:
+    """Refuse a source that says itself that its images are elsewhere since.
+
+    Raises:
+        MigrationRefused: it does.
+        StorageError: it cannot be read.
+    """
+    try:
+        moved = await read_mark(source)
+    except CannotFollow as error:
+        raise MigrationRefused(str(error)) from error
+    if moved is not None:
+        raise not_in_charge(moved)
+
+
+def not_in_charge(moved: Moved) -> MigrationRefused:
+    """Return the refusal of a source that has been moved."""
+    return MigrationRefused(f"{moved}; give {moved.configuration} as --from")
+
+
+def check_user(files: RegistryFiles) -> None:
+    """Refuse to work as root for a registry of somebody else, who could not use what root makes.
+
+    Raises:
+        MigrationRefused: the index is somebody else's.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        owner = files.index.stat().st_uid
+        if os.geteuid() == 0 and owner != 0:
+            raise MigrationRefused(
+                f"the registry runs as {_user_name(owner)}, who could not use what root makes; run the command as that "
+                f"user: sudo -u {_user_name(owner)} ..."
+            )
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
+
+
+@contextlib.contextmanager
+def source_held(configuration: Configuration, files: RegistryFiles) -> Iterator[bool]:
+    """Keep the source as it is; yield whether no registry runs on it.
+
+    Raises:
+        MigrationRefused: one does, and is not read-only.
+    """
+    with contextlib.closing(FileLock(files.lock)) as lock:
+        if lock.try_exclusive():
+            yield True
+            return
+        if not configuration.storage.maintenance.readonly.enabled:
+            raise MigrationRefused(
+                "a registry runs on the source, and pushes to it would be lost; use --live, which follows them, or set "
+                "storage.maintenance.readonly.enabled: true in --from and restart it, or stop it"
+            )
+        lock.share("another process is working on the source alone")
+        yield False
+
+
+@contextlib.contextmanager
+def destination_held(files: RegistryFiles) -> Iterator[None]:
+    """Keep others from the destination.
+
+    Raises:
+        MigrationRefused: somebody is at work there.
+    """
+    with contextlib.closing(FileLock(files.lock)) as lock:
+        if not lock.try_exclusive():
+            raise MigrationRefused(
+                "a registry, or another migration, is at work on the destination; stop it first, and start it again "
+                "when this is done"
+            )
+        yield
+
+
+async def check_distinct(source: Driver, destination: Driver) -> None:
+    """Find out whether two drivers work on one storage, and whether the destination can be written.
+
+    Raises:
+        MigrationRefused: what is written to one shows in the other.
+        StorageError: the destination cannot be written.
+    """
+    probe = f"{PROBE}-{secrets.token_hex(8)}"
+    await destination.put(probe, b"Written by 'matou storage migrate' to tell its two sides apart.\n")
+    try:
+        await source.stat(probe)
+    except NotFound:
+        return
+    finally:
+        await destination.delete(probe)
+    raise same_storage()
