@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx
@@ -13,6 +14,7 @@ from matou.registry.observe import debug_server
 from matou.registry.observe.board import Board
 from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.system.addresses import TcpAddress
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,13 +90,17 @@ def test_a_worker_that_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(answer.json()) == [f"worker {os.getpid()}"]
 
 
+def is_told(rig: Rig, *, is_down: bool) -> bool:
+    return rig.place.is_down() == is_down
+
+
 def test_down_and_up_wait_for_the_workers(rig: Rig) -> None:
     rig.run_worker()
     answers: list[httpx.Response] = []
     for path, status in (("/debug/health/down", 503), ("/debug/health/up", 200)):
         thread = threading.Thread(target=lambda path=path: answers.append(rig.ask("POST", path)))
         thread.start()
-        thread.join(0.1)
+        wait_until(partial(is_told, rig, is_down=status == 503))
         assert thread.is_alive(), "the worker does not know of it yet"
         rig.follow()
         thread.join()
