@@ -91,6 +91,23 @@ def test_a_component_whose_answer_was_lost_is_used(gcs: GcsServer) -> None:
     assert gcs.names(prefix=root) == [f"{root}/data"]
 
 
+def test_components_that_cannot_be_deleted_are_swept_later(gcs: GcsServer) -> None:
+    root = secrets.token_hex(8)
+    gcs.front.faults.append(Fault(r"DELETE .*staging", status=400))
+
+    async def scenario(driver: Driver) -> None:
+        writer = await driver.content_open("data")
+        await writer.write([b"x" * UNIT] * 33)
+        await writer.commit()
+        assert (await driver.stat("data")).size == 33 * UNIT
+        assert len(gcs.names(prefix=f"{root}/matou/staging")) == 1
+        assert await driver.sweep(3600) == 0
+        assert await driver.sweep(-1) == 1
+
+    run(lambda: opened(gcs, rootdirectory=root, chunksize=UNIT), scenario)
+    assert gcs.names(prefix=root) == [f"{root}/data"]
+
+
 def test_one_segment_is_rewritten_in_as_many_requests_as_it_takes(gcs: GcsServer, opening: Opening) -> None:
     gcs.front.has_slow_rewrites = True
 

@@ -196,7 +196,6 @@ class Api:
 
     async def _sent(self, address: Address, headers: Mapping[str, str], body: Body | None) -> aiohttp.ClientResponse:
         """Send a request; return the answer when its headers are there."""
-        # gzip: objects that somebody stored compressed would be unpacked on the way, and have another size then.
         sent = {"Accept-Encoding": "identity", **headers}
         authorization = await self.tokens.authorization()
         if authorization:

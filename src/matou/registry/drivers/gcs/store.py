@@ -19,11 +19,9 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
-
 from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import NotFound, StorageError, Transient
-from matou.registry.drivers.gcs.api import Address, Body, broken
+from matou.registry.drivers.gcs.api import BROKEN, Address, Body, broken
 from matou.registry.drivers.gcs.composition import MOST_SOURCES, Composition, level
 from matou.registry.drivers.gcs.errors import PreconditionFailed
 from matou.registry.drivers.object_driver import STAGING
@@ -101,6 +99,8 @@ class GcsStore:
 
         async def once(first: int, left: int) -> AsyncIterator[bytes]:
             nonlocal generation
+            if first != start and not generation:
+                raise StorageError(f"reading {key}: the storage does not say which generation it sent the beginning of")
             query = {"alt": "media"} | ({"generation": generation} if generation else {})
             address = Address("GET", self.object_url(key), query, f"reading {key}")
             wanted = {"Range": f"bytes={first}-{first + left - 1}"}
@@ -116,7 +116,7 @@ class GcsStore:
                         piece = (await anext(pieces))[:left]
                     except StopAsyncIteration:
                         return
-                    except (OSError, aiohttp.ClientError) as error:
+                    except BROKEN as error:
                         raise broken(address.what, error) from error
                     left -= len(piece)
                     yield piece
@@ -180,7 +180,8 @@ class GcsStore:
                 await for_each(each(compositions), self._compose_component, AT_ONCE)
             return await self._compose(Composition(keys, key))
         finally:
-            await self.delete(tuple(components))
+            with contextlib.suppress(StorageError):  # they are swept later
+                await self.delete(tuple(components))
 
     async def _compose_component(self, composition: Composition) -> None:
         # If the condition fails the first attempt had gone through and its answer was lost: nobody else writes there.
