@@ -21,6 +21,7 @@ from tests.registry_http.content import (
 
 if TYPE_CHECKING:
     from tests.integration.hub import Hub
+    from tests.registry_http.content import Blob
 
 DEEP = "deep/" + "/".join("abcdefghijklmnop")
 
@@ -44,12 +45,13 @@ class Population(NamedTuple):
         )
 
 
-def populate(hub: Hub, prefix: str = "team") -> Population:
+def populate(hub: Hub, prefix: str = "team", *, empty: bool = True) -> Population:
     """Push images, indexes, artifacts and blobs; move and delete some.
 
     Args:
         hub: where to.
         prefix: of the repositories' names.
+        empty: whether a blob without content is among it, which docker-registry cannot store on S3.
     """
     paths: list[str] = []
     app, multi, mounted = f"{prefix}/app", f"{prefix}/multi", f"{prefix}/mounted"
@@ -76,7 +78,7 @@ def populate(hub: Hub, prefix: str = "team") -> Population:
     paths += Image(mounted, first.manifest, first.blobs).paths("m")
 
     paths += hub.push_image(deep, "v1").paths("v1")
-    paths += _artifacts(hub, prefix)
+    paths += _artifacts(hub, prefix, blob(b"" if empty else b"x"))
 
     gone, kept = hub.push_image(deleted, "x", "y"), hub.push_image(deleted, "kept")
     hub.delete(f"/v2/{deleted}/manifests/{gone.manifest.digest}")
@@ -92,11 +94,11 @@ def populate(hub: Hub, prefix: str = "team") -> Population:
     return Population(paths, [app, multi, mounted, deleted, emptied, deep, f"{prefix}/artifacts"])
 
 
-def _artifacts(hub: Hub, prefix: str) -> list[str]:
+def _artifacts(hub: Hub, prefix: str, smallest: Blob) -> list[str]:
     """Push what is not an image, and content of unusual form; return what can be pulled."""
     name = f"{prefix}/artifacts"
     config = hub.push_blob(name, blob(b"{}"))
-    empty, large = hub.push_blob(name, blob(b"")), hub.push_blob(name, blob(3_000_000), chunk=700_000)
+    empty, large = hub.push_blob(name, smallest), hub.push_blob(name, blob(3_000_000), chunk=700_000)
     strong = hub.push_blob(name, blob(5000, "sha512"))
     layers = [each.descriptor("application/octet-stream") for each in (empty, large, strong)]
     plain = hub.push(name, image(config.descriptor(OCI_CONFIG), layers), "plain")

@@ -30,18 +30,17 @@ class DockerRegistry:
 
     Args:
         folder: of its configuration and log.
-        tree: what it serves.
+        tree: what it serves; None where the document names another storage.
         document: its config.yml, but for tree and address.
     """
 
-    def __init__(self, folder: Path, tree: Path, document: Mapping[str, Any] = DOCUMENT) -> None:
+    def __init__(self, folder: Path, tree: Path | None, document: Mapping[str, Any] = DOCUMENT) -> None:
         self.folder = folder
-        self.tree = tree
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._document = {
             **document,
-            "storage": {**document["storage"], "filesystem": {"rootdirectory": str(tree)}},
+            "storage": {**document["storage"], **({"filesystem": {"rootdirectory": str(tree)}} if tree else {})},
             "http": {**document["http"], "addr": self.address},
         }
 
@@ -72,7 +71,7 @@ class DockerRegistry:
 
 @contextlib.contextmanager
 def running_docker_registry(
-    folder: Path, tree: Path, document: Mapping[str, Any] = DOCUMENT
+    folder: Path, tree: Path | None, document: Mapping[str, Any] = DOCUMENT
 ) -> Iterator[DockerRegistry]:
     """Yield a running docker-registry; end it afterwards."""
     registry = DockerRegistry(folder, tree, document)
