@@ -13,15 +13,12 @@ import hashlib
 import hmac
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS
 
 MAC_SIZE = hashlib.sha256().digest_size
 LIMIT = 8192  # characters; ours have a few hundred
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class InvalidState(ValueError):  # noqa: N818 -- what it is
@@ -63,14 +60,6 @@ _FIELDS = {
     "subject": "Subject",
     "algorithm": "Algorithm",
 }
-
-
-def boot_id() -> str:
-    """Return what tells this boot of the machine from others."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 class StateCodec:

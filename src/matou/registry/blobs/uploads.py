@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.blobs import layout
 from matou.registry.blobs.transfer import transfer
-from matou.registry.blobs.upload_state import UploadState, boot_id
+from matou.registry.blobs.upload_state import UploadState
 from matou.registry.content.digest import DEFAULT_ALGORITHM, HEX_LENGTHS, Digest
 from matou.registry.drivers.base import Conflict, NotFound
 from matou.registry.errors import RegistryError
+from matou.system.boot import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

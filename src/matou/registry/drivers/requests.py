@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import logging
 import mmap
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from matou.registry.drivers.base import Transient
 from matou.registry.drivers.streams import closing
+from matou.system.boot import boot_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -34,7 +36,8 @@ LONGEST_PAUSE = 20.0  # seconds
 PATIENCE = 120.0  # seconds after which a request is not repeated any more
 LONGEST_ATTEMPT = 600.0  # seconds; drivers have shorter limits where they know more, such as that nothing is sent
 BURST = 0.25  # seconds' worth of requests that may come at once
-_TIME = struct.Struct("d")
+LONGEST_QUEUE = 3600.0  # seconds; what is booked beyond that is no queue, but a file that was damaged
+_BOOKING = struct.Struct("16sd")  # the boot of the machine, and the monotonic time that is booked last
 
 
 class RequestObserver(Protocol):
@@ -73,11 +76,13 @@ class RequestLimit:
     def __init__(self, rate: float, path: Path | None = None) -> None:
         self._interval = 1 / rate if rate else 0.0
         self._descriptor = -1
-        self._booked: mmap.mmap | bytearray = bytearray(_TIME.size)
+        self._burst = max(BURST, self._interval)  # a request that nobody was before needs not wait
+        self._boot = hashlib.sha256(boot_id().encode()).digest()[:16]
+        self._booked: mmap.mmap | bytearray = bytearray(_BOOKING.size)
         if rate and path is not None:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.ftruncate(self._descriptor, _TIME.size)
-            self._booked = mmap.mmap(self._descriptor, _TIME.size)
+            os.ftruncate(self._descriptor, _BOOKING.size)
+            self._booked = mmap.mmap(self._descriptor, _BOOKING.size)
 
     def book(self) -> float:
         """Book one request; return the seconds until its time comes.
@@ -88,13 +93,14 @@ class RequestLimit:
             return 0.0
         with self._locked():
             now = time.monotonic()
-            booked: float = _TIME.unpack_from(self._booked)[0]
-            # After a restart of the machine the clock begins again, and the file may be of the time before.
-            if booked > now + 3600:
+            boot, booked = _BOOKING.unpack_from(self._booked)
+            # With the machine the clock begins again. Written so that what is no number counts as damage, too.
+            if boot != self._boot or not booked <= now + LONGEST_QUEUE:
                 booked = 0.0
-            start = max(booked, now - BURST)
-            _TIME.pack_into(self._booked, 0, start + self._interval)
-        return max(0.0, start + self._interval - now)
+            start = max(booked, now - self._burst)
+            _BOOKING.pack_into(self._booked, 0, self._boot, start + self._interval)
+            wait: float = start + self._interval - now
+        return max(0.0, wait)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -13,7 +13,6 @@ from tests.drivers.latency import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 ATTEMPT = 30.0  # seconds
 
@@ -157,17 +156,17 @@ def test_a_stream_that_brings_nothing_ends() -> None:
     assert attempts[:3] == [0, 1, 1]
 
 
-def test_two_processes_keep_one_limit_together(tmp_path: Path) -> None:
-    limits = [RequestLimit(100, tmp_path / "limit") for _ in range(2)]
-    counted = Counted()
+def test_the_time_that_a_client_takes_is_none_of_the_storage() -> None:
+    attempts: list[int] = []
+
+    async def one_byte(start: int, _length: int) -> AsyncIterator[bytes]:
+        attempts.append(start)
+        yield b"x"
+        raise Transient("the storage closed a connection that was idle")
 
     async def scenario() -> None:
-        for number in range(60):
-            await Requests(0, limits[number % 2], counted).send(Failing())
+        async for _ in Requests(2, RequestLimit(0), Counted()).stream(one_byte, 0, 5):
+            await asyncio.sleep(2 * PATIENCE)
 
-    # The clock of the limit is the system's: what is booked is told by the waits, a hundredth of a second apart.
     seconds_of(scenario())
-    assert len(counted.waits) >= 30
-    assert max(counted.waits) == pytest.approx(0.35, abs=0.1)
-    for limit in limits:
-        limit.close()
+    assert attempts == [0, 1, 2, 3, 4]
