@@ -10,6 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import yaml
 
 from tests.servers.ports import free_port
 from tests.servers.program import MATOU, environment
@@ -44,11 +45,12 @@ class Example:
         self.client = httpx.Client(base_url=f"http://{self.address}", timeout=30, trust_env=False)
         self._variables = {
             "REGISTRY_HTTP_ADDR": self.address,
-            "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY": str(self.tree),
             "MATOU_REGISTRY_WORKERS": "1",
+            "MATOU_REGISTRY_STATE": str(folder / "state"),
         } | variables
-        if "inmemory" in self.file.name:
-            del self._variables["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"]
+        storage = yaml.safe_load(self.file.read_text("utf-8")).get("storage", {"filesystem": None})
+        if "filesystem" in storage:
+            self._variables["REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY"] = str(self.tree)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -46,7 +46,7 @@ FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 
 
 def test_every_example_says_what_it_shows_and_has_a_test_and_a_line_in_the_list() -> None:
-    tests = Path(__file__).read_text("utf-8")
+    tests = "".join(path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py"))
     readme = (EXAMPLES.parent / "README.md").read_text("utf-8")
     for path in EXAMPLES.iterdir():
         assert "\n# Shows: " in path.read_text("utf-8"), path.name
