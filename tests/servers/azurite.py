@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from azure.storage.blob import BlobServiceClient
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.servers.ports import free_port
 from tests.servers.program import environment
@@ -20,6 +21,8 @@ from tests.servers.waiting import accepts, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.servers.authority import Authority
 
 PROGRAM = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 ACCOUNT, OTHER_ACCOUNT = "harbour", "quayside"
@@ -33,27 +36,28 @@ class Azurite:
 
     Args:
         folder: of its log.
-        certificate: of HTTPS, and its key; with it bearer tokens are taken, too.
+        authority: that its certificate is from; with HTTPS it takes bearer tokens, too.
     """
 
-    def __init__(self, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, folder: Path, authority: Authority | None = None) -> None:
         self.folder = folder
         self.log = folder / "azurite.log"
         self.port = free_port()
-        self._certificate = certificate
+        self._authority = authority
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, account: str = ACCOUNT) -> str:
         """Return the URL of an account's service."""
-        return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self.port}/{account}"
+        return f"{'https' if self._authority else 'http'}://127.0.0.1:{self.port}/{account}"
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         assert PROGRAM.is_file(), "Azurite is not installed: run make test, which does that"
         command = ["node", str(PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(self.port), "--silent"]
         command += ["--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
-        if self._certificate is not None:
-            command += ["--oauth", "basic", "--cert", str(self._certificate[0]), "--key", str(self._certificate[1])]
+        if self._authority is not None:
+            certificate, key = self._authority.issue("azurite", ec.generate_private_key(ec.SECP256R1()))
+            command += ["--oauth", "basic", "--cert", str(certificate), "--key", str(key)]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
@@ -79,15 +83,16 @@ class Azurite:
         """Make a container and return its name."""
         name = f"images-{secrets.token_hex(8)}"
         credential = {"account_name": account, "account_key": key}
-        with BlobServiceClient(self.url(account), credential=credential, connection_verify=False) as service:
+        verify = True if self._authority is None else str(self._authority.path)
+        with BlobServiceClient(self.url(account), credential=credential, connection_verify=verify) as service:
             service.create_container(name)
         return name
 
 
 @contextlib.contextmanager
-def running_azurite(folder: Path, certificate: tuple[Path, Path] | None = None) -> Iterator[Azurite]:
+def running_azurite(folder: Path, authority: Authority | None = None) -> Iterator[Azurite]:
     """Yield a running server; end it afterwards."""
-    server = Azurite(folder, certificate)
+    server = Azurite(folder, authority)
     try:
         server.start()
         yield server

@@ -72,9 +72,7 @@ class MatouRegistry:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        configuration = self.folder / "config.yml"
-        configuration.write_text(yaml.safe_dump(self._document()))
+        configuration = self.write_configuration()
         with self.log.open("ab") as log, self.access_log.open("ab") as access_log:
             self.process = subprocess.Popen(
                 [MATOU, "registry", "serve", configuration],
@@ -84,6 +82,13 @@ class MatouRegistry:
                 stderr=log,
             )
         wait_until(self._is_up, START_SECONDS, process=self.process, log=self.log)
+
+    def write_configuration(self) -> Path:
+        """Write its config.yml and return where."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        configuration = self.folder / "config.yml"
+        configuration.write_text(yaml.safe_dump(self._document()))
+        return configuration
 
     def _document(self) -> dict[str, Any]:
         document: dict[str, Any] = {"version": 0.1, "storage": {}, "http": {}} | self.sections

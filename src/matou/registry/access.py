@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from matou.registry.blobs import layout
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.factory import Surroundings, open_driver
+from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.signed_urls import fetch
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class AccessCheck:
             raise Unfit("the part is not what was asked for; does a proxy in between drop Range?")
 
     async def _list(self) -> None:
+        await _check_place(self._driver)
         deadline = time.monotonic() + LAG
         while "probe" not in await self._driver.list(self._home):
             if time.monotonic() > deadline:
@@ -173,6 +175,7 @@ class AccessCheck:
             await asyncio.sleep(LAG_PAUSE)
 
     async def _find_blob(self) -> None:
+        await _check_place(self._driver)
         async for path, found in self._driver.walk(layout.BLOBS):
             self._sample, self._sample_size = path, found.size
             return
@@ -262,6 +265,7 @@ async def check_at_start(driver: Driver, *, readonly: bool) -> None:
     Raises:
         StorageError: something is refused or fails; the message says what and what to do.
     """
+    await _check_place(driver)
     home = f"matou/access-{secrets.token_hex(8)}"
     if readonly:
         await driver.list(layout.ROOT)
@@ -277,6 +281,12 @@ async def check_at_start(driver: Driver, *, readonly: bool) -> None:
             await driver.delete(home)
         raise
     await driver.delete(home)
+
+
+async def _check_place(driver: Driver) -> None:
+    """Find out whether the configuration points where the data is, as far as the driver can tell."""
+    if isinstance(driver, ObjectDriver):
+        await driver.check()
 
 
 async def _try(step: str, work: Callable[[], Awaitable[None]], seconds: float | None = None) -> Outcome:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from matou.registry.blobs.projector import Projector
 from matou.registry.drivers.base import StorageError, StorageFull
 from matou.registry.drivers.factory import Surroundings, open_driver
+from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.files import FileLock, TreeInUse, registry_files
 from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
@@ -169,6 +170,8 @@ async def _reindex(
 ) -> Summary:
     driver = open_driver(configuration, Surroundings(files.request_limit))
     try:
+        if isinstance(driver, ObjectDriver):
+            await driver.check()
         if files.index.exists():
             await _recover_old(driver, files)
         return await Reindexer(driver, files.index, progress).run()

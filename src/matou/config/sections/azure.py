@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from matou.config.kinds import Boolean, Choice, Duration, Integer, Text
-from matou.config.schema import Settings, section, setting
+from matou.config.schema import NoEffect, Settings, section, setting
 
 if TYPE_CHECKING:
     from matou.config.kinds import Place
@@ -23,6 +23,7 @@ ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 DEBUG_EVENTS = ("request", "response", "responseerror", "retry", "longrunningoperation")
 EVENT_ALIASES = {"retrypolicy": "retry", "lro": "longrunningoperation"}
 SECRET_PARTS = ("tenantid", "clientid", "secret")
+WAITING = "copies are waited for as long as they make progress, as api_pool_... say"
 WAYS = Choice(("shared_key", "client_secret", "default_credentials"), aliases=(("default", "default_credentials"),))
 
 
@@ -100,6 +101,12 @@ class AzureParameters(Settings):
     api_pool_max_elapsed_time: float = setting(
         Duration(), 60.0, "how long a copy may make no progress before it is given up (GitLab)"
     )
+    copy_status_poll_max_retry: int = setting(
+        Integer(), 5, "looks at a copy (Distribution 3)", status=NoEffect(WAITING)
+    )
+    copy_status_poll_delay: float = setting(
+        Duration(), 0.1, "between looks at a copy (Distribution 3)", status=NoEffect(WAITING)
+    )
     debug_log: bool = setting(Boolean(), default=False, doc="log the requests to the service (GitLab)")
     debug_log_events: str = setting(
         Text(), "", f"which of {', '.join(DEBUG_EVENTS)}, with commas between; empty: all (GitLab)"
@@ -131,7 +138,8 @@ class AzureParameters(Settings):
                 node.entries["container"].origin,
                 f"is {self.container!r}; expected 3 to 63 small letters, digits and single hyphens",
             )
-        if not self.connectionstring and not self.accountname:
+        named = self.accountname or self.connectionstring or (self.serviceurl and not self.accountkey)
+        if not named:
             place.child("accountname").error(node.origin, "is missing; expected the name of the storage account")
         elif self.accountname and not self.serviceurl and not ACCOUNT.fullmatch(self.accountname):
             place.child("accountname").error(
@@ -184,9 +192,8 @@ class AzureParameters(Settings):
         names = {name.strip().lower() for name in self.debug_log_events.split(",")} - {""}
         found = {EVENT_ALIASES.get(name, name) for name in names}
         for name in sorted(found - set(DEBUG_EVENTS)):
-            place.child("debug_log_events").warn(
-                node.entries["debug_log_events"].origin,
-                f"names {name!r}, which is ignored; expected some of {', '.join(DEBUG_EVENTS)}",
+            place.child("debug_log_events").error(
+                node.entries["debug_log_events"].origin, f"names {name!r}; expected some of {', '.join(DEBUG_EVENTS)}"
             )
         return frozenset(found & set(DEBUG_EVENTS) if found else DEBUG_EVENTS)
 

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
-from matou.registry.drivers.object_store import Segment
+from matou.registry.drivers.object_store import Segment, SelfChecking
 from matou.registry.drivers.segment_buffer import SegmentBuffer
 from matou.registry.drivers.streams import closing
 from matou.registry.drivers.upload_segments import STARTED_AT, SegmentObjects, delete_objects, keys_below
@@ -264,6 +264,15 @@ class ObjectDriver:
         ]
         await delete_objects(self.store, stale)
         return len(stale) + await self.store.sweep(age)
+
+    async def check(self) -> None:
+        """Find out before a start whether the configuration fits what is stored.
+
+        Raises:
+            StorageError: it does not; the message says what to set.
+        """
+        if isinstance(self.store, SelfChecking):
+            await self.store.check()
 
     async def close(self) -> None:
         """See ``Driver.close``."""

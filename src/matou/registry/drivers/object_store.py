@@ -7,6 +7,7 @@ names the cause and the setting to look at.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -165,3 +166,15 @@ class ObjectStore(Protocol):
     async def close(self) -> None:
         """Close connections."""
         ...
+
+
+class SelfChecking(ABC):
+    """A store that can tell before a start that its configuration does not fit what is stored."""
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Look.
+
+        Raises:
+            StorageError: it does not; the message says what to set.
+        """

@@ -72,10 +72,10 @@ class Account:
             name = parts.get("accountname", name)
             protocol, suffix = parts.get("defaultendpointsprotocol", "https"), parts.get("endpointsuffix", "")
             endpoint = parts.get("blobendpoint") or f"{protocol}://{name}.blob.{suffix or PUBLIC_SUFFIX}"
-            name = name or _account_of(endpoint)
+        endpoint = parameters.serviceurl or endpoint
         account = Account(
-            name,
-            (parameters.serviceurl or endpoint).rstrip("/"),
+            name or _account_of(endpoint),
+            endpoint.rstrip("/"),
             parameters.container,
             parameters.authentication,
             key if parameters.authentication in ("shared_key", "connectionstring") else "",
@@ -104,6 +104,13 @@ class Account:
     def url(self, name: str) -> str:
         """Return the URL of a blob, which authorises nothing."""
         return f"{self.endpoint}/{quote(self.container)}/{quote(name, safe=NAME_SAFE)}"
+
+    def source_url(self, name: str) -> str:
+        """Return the URL of a blob, for the service to copy from on behalf of who may read it here.
+
+        Within the account key and token count for the source, too; a signature must be in its URL.
+        """
+        return f"{self.url(name)}?{self.signature}" if self.signature else self.url(name)
 
     def credential(self) -> AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential:
         """Return what authorises requests of the client; a token credential must be closed."""

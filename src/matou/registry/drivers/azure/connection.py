@@ -77,6 +77,8 @@ class Connection:
 
     def _open(self) -> tuple[aiohttp.ClientSession, BlobServiceClient]:
         if self._session is None or self._service is None:
+            # What the libraries warn of they raise, too: it is said once, in one line.
+            logging.getLogger("azure").setLevel(logging.CRITICAL)
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=not self._skipverify),
                 cookie_jar=aiohttp.DummyCookieJar(),

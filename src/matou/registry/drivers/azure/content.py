@@ -71,9 +71,8 @@ class StagedBlob:
             if refusal.code != GONE or not await self._is_there(size):
                 raise
         if self._staged_at != self._key:
-            await self._store.copier.place(
-                self._store.connection.account.url(name), self._store.names.name(self._key), size
-            )
+            source = self._store.connection.account.source_url(name)
+            await self._store.copier.place(source, self._store.names.name(self._key), size)
             await self._store.delete([self._staged_at])
 
     async def _is_there(self, size: int) -> bool:

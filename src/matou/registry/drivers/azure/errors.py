@@ -117,8 +117,8 @@ def failure(setup: Setup, doing: str, answer: Answer) -> StorageError:
     code = answer.code or str(answer.status)
     said = f"{code}: {answer.text}" if answer.text else code
     message = f"azure: {doing} failed: {said} (status {answer.status})"
-    if code in MISSING:
-        return NotFound(f"{doing.partition(' ')[2] or doing} does not exist")
+    if code in MISSING or (code == "CannotVerifyCopySource" and answer.status == NOT_FOUND):
+        return NotFound(f"azure: {doing} failed: there is no such blob")
     if code in THROTTLING or code in PASSING:
         return Transient(message, throttled=code in THROTTLING, retry_after=_seconds(answer.headers))
     fix = _fix(setup, answer)
@@ -178,7 +178,7 @@ def _fix_of_identity(setup: Setup) -> str:
 
 
 def _disconnected(setup: Setup, doing: str, error: Exception) -> StorageError:
-    cause = error.__cause__ or getattr(error, "inner_exception", None) or error
+    cause = getattr(error, "inner_exception", None) or error
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return Transient(
             f"azure: {doing} failed: the host {setup.host} cannot be resolved; is storage.azure.accountname right "

@@ -41,6 +41,11 @@ class Names:
         """The same root by the other convention."""
         return Names(self.root, slash=not self.slash)
 
+    @property
+    def setting(self) -> str:
+        """What configures the convention."""
+        return f"storage.azure.trimlegacyrootprefix: {str(not self.slash).lower()}"
+
     def name(self, key: str) -> str:
         """Return the name of the blob of a key."""
         return self.prefix + key

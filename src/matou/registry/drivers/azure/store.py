@@ -16,13 +16,13 @@ from matou.registry.drivers.azure.account import Account
 from matou.registry.drivers.azure.blocks import GONE, Blocks, new_stamp, staged_at, staged_block
 from matou.registry.drivers.azure.connection import SHORT, Connection
 from matou.registry.drivers.azure.content import StagedBlob
-from matou.registry.drivers.azure.copying import DONE, Copier, Pace
+from matou.registry.drivers.azure.copying import DONE, OTHER_TYPE, Copier, Pace
 from matou.registry.drivers.azure.debug_log import DebugLog
 from matou.registry.drivers.azure.errors import Refusal
 from matou.registry.drivers.azure.names import Names
 from matou.registry.drivers.azure.segments import block_of, data_of
-from matou.registry.drivers.base import NotFound, StorageError, Transient
-from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
+from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.object_store import Listing, SegmentRules, SelfChecking, StoredObject
 from matou.registry.drivers.requests import LONGEST_PAUSE, RequestLimit, Requests
 from matou.registry.drivers.streams import closing
 
@@ -36,14 +36,16 @@ if TYPE_CHECKING:
     from matou.registry.drivers.object_store import ObjectStore, Segment
 
 MIB = 1 << 20
+TREE = "docker/registry"
 SINGLE_PUT = MIB  # bytes of a blob that is stored in one request
 DELETED_AT_ONCE = 16  # requests: the service's own batches have limits of their own, and fail in part
+OVERTAKEN = 5  # times that another writer may replace a blob between staging and committing it
 PAGE = 5000  # blobs; the most that the service gives
 COPY_SECONDS = 86400.0  # for which a source is signed
 CHANGED = "ConditionNotMet"
 
 
-class AzureStore:
+class AzureStore(SelfChecking):
     """See ``ObjectStore``.
 
     Args:
@@ -96,21 +98,33 @@ class AzureStore:
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         """See ``ObjectStore.put``."""
         name = self.names.name(key)
-        if sum(map(len, chunks)) <= SINGLE_PUT:
-            blob, content = self.connection.blob(name), b"".join(chunks)
-            await self.connection.send(f"storing {name}", lambda: blob.upload_blob(content, overwrite=True))
-        else:
-            await self.connection.requests.send(lambda: self._put_block(name, chunks))
+        try:
+            await self._put(name, chunks)
+        except Refusal as refusal:
+            if refusal.code != OTHER_TYPE:
+                raise
+            # The service puts nothing over an append blob, such as Distribution once made of small content, too.
+            await self.delete([key])
+            await self._put(name, chunks)
+
+    async def _put(self, name: str, chunks: Sequence[bytes]) -> None:
+        if sum(map(len, chunks)) > SINGLE_PUT:
+            await self._put_block(name, chunks)
+            return
+        blob, content = self.connection.blob(name), b"".join(chunks)
+        await self.connection.send(f"storing {name}", lambda: blob.upload_blob(content, overwrite=True))
 
     async def _put_block(self, name: str, chunks: Sequence[bytes]) -> None:
         block = staged_block(0, new_stamp())
-        await self.blocks.stage(name, block, chunks)
-        try:
-            await self.blocks.commit(name, [block])
-        except Refusal as refusal:
-            if refusal.code == GONE:  # another writer has replaced the blob in between: this one does so again
-                raise Transient(str(refusal)) from refusal
-            raise
+        for attempt in range(OVERTAKEN, -1, -1):
+            await self.blocks.stage(name, block, chunks)
+            try:
+                await self.blocks.commit(name, [block])
+            except Refusal as refusal:
+                if refusal.code != GONE or not attempt:
+                    raise
+            else:
+                return
 
     async def head(self, key: str) -> StoredObject:
         """See ``ObjectStore.head``. What a copy has not filled yet, or never will, is not there."""
@@ -221,7 +235,7 @@ class AzureStore:
                 raise NotFound(f"a segment of {name} does not exist") from refusal
             raise
         size = sum(segment.size for segment in segments)
-        await self.copier.place(self.connection.account.url(name), self.names.name(key), size)
+        await self.copier.place(self.connection.account.source_url(name), self.names.name(key), size)
 
     async def open(self, key: str) -> StagedBlob:
         """See ``ObjectStore.open``."""
@@ -235,15 +249,22 @@ class AzureStore:
         """See ``ObjectStore.copy_from``."""
         if not isinstance(source, AzureStore):
             return False
-        name = source.names.name(key)
-        url = await source.connection.signed_url(name, COPY_SECONDS)
-        if url is None:
-            # Within the account, who may do this here may do that there.
-            if source.connection.account.endpoint != self.connection.account.endpoint:
-                return False
-            url = source.connection.account.url(name)
-        await self.copier.replace(url, self.names.name(key))
-        return True
+        url = await source.url_for(self.connection.account, key)
+        if url is not None:
+            await self.copier.replace(url, self.names.name(key))
+        return url is not None
+
+    async def url_for(self, account: Account, key: str) -> str | None:
+        """Return the URL from which the service may copy a blob of this store; None where nothing authorises that.
+
+        Args:
+            account: that it is copied to, whose credentials ask for the copy.
+            key: of the blob.
+        """
+        own, name = self.connection.account, self.names.name(key)
+        if own.endpoint == account.endpoint and (own.signature or not account.signature):
+            return own.source_url(name)
+        return await self.connection.signed_url(name, COPY_SECONDS)
 
     async def sweep(self, age: float) -> int:
         """See ``ObjectStore.sweep``: content that was staged and never committed."""
@@ -255,6 +276,30 @@ class AzureStore:
                 await self.blocks.clear(name)
                 swept += 1
         return swept
+
+    async def check(self) -> None:
+        """See ``SelfChecking``: a tree whose names begin the other way is invisible, and a second one would grow."""
+        other = self.names.other
+        if await self._is_there(self.names) or not await self._is_there(other):
+            return
+        manner = (
+            "with a slash, as those of Distribution 2 and of GitLab before 16.0" if other.slash else "without a slash"
+        )
+        raise StorageError(
+            f"azure: the container {self.connection.account.container} has no registry at {self.names.name(TREE)}, but "
+            f"one at {other.name(TREE)}, whose names begin {manner}; set {other.setting}, or for a new registry "
+            "another rootdirectory or container"
+        )
+
+    async def _is_there(self, names: Names) -> bool:
+        """Tell whether a registry's tree is in the container."""
+        container, prefix = self.connection.container, names.name(f"{TREE}/")
+
+        async def first() -> bool:
+            pages = container.list_blobs(name_starts_with=prefix, results_per_page=1).by_page()
+            return bool([item async for item in await anext(pages)])
+
+        return await self.connection.send(f"listing {prefix}", first)
 
     async def close(self) -> None:
         """See ``ObjectStore.close``."""
