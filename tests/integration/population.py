@@ -51,7 +51,7 @@ def populate(hub: Hub, prefix: str = "team", *, empty: bool = True) -> Populatio
     Args:
         hub: where to.
         prefix: of the repositories' names.
-        empty: whether a blob without content is among it, which docker-registry cannot store on S3.
+        empty: whether a blob without content is among it, which docker-registry cannot store on S3 and Swift.
     """
     paths: list[str] = []
     app, multi, mounted = f"{prefix}/app", f"{prefix}/multi", f"{prefix}/mounted"
