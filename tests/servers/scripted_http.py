@@ -62,30 +62,47 @@ class ScriptedServer:
         self._script = script
         self.asked: list[Asked] = []
         self.url = ""
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of a connection; one whose body is shorter than announced ends it."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                method, path, _ = head[0].split(" ")
-                headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                asked = Asked(method, path, headers, body)
-                self.asked.append(asked)
-                answer = self._script(asked)
-                await asyncio.sleep(answer.stalls)
-                length = len(answer.body) if answer.length is None else answer.length
-                lines = [f"HTTP/1.1 {answer.status} x", f"Content-Length: {length}"]
-                lines += [f"{name}: {value}" for name, value in (answer.headers or {}).items()]
-                content = b"" if method == "HEAD" else answer.body
-                writer.write("\r\n".join([*lines, "", ""]).encode() + content)
-                await writer.drain()
-                if length != len(answer.body) and method != "HEAD":
-                    break
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await self._converse(reader, writer)
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            method, path, _ = head[0].split(" ")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:-2])}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            asked = Asked(method, path, headers, body)
+            self.asked.append(asked)
+            answer = self._script(asked)
+            await asyncio.sleep(answer.stalls)
+            length = len(answer.body) if answer.length is None else answer.length
+            lines = [f"HTTP/1.1 {answer.status} x", f"Content-Length: {length}"]
+            lines += [f"{name}: {value}" for name, value in (answer.headers or {}).items()]
+            content = b"" if method == "HEAD" else answer.body
+            writer.write("\r\n".join([*lines, "", ""]).encode() + content)
+            await writer.drain()
+            if length != len(answer.body) and method != "HEAD":
+                break
+
+    async def end(self) -> None:
+        """End the connections that are left."""
+        connections = list(self._connections)
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -99,3 +116,4 @@ async def scripted_server(script: Callable[[Asked], Answer]) -> AsyncIterator[Sc
     finally:
         server.close()
         await server.wait_closed()
+        await scripted.end()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matou.config.sections.swift import SwiftParameters
 
 SECONDS = 60.0  # for a request to the identity service
-EARLY = 60.0  # seconds before it expires a token is renewed
+EARLY = 60.0  # seconds before it expires a token is renewed, at most
 SERVICE = "object-store"
 FIRST, SECOND, THIRD = 1, 2, 3
 
@@ -103,7 +103,7 @@ class TempAuth:
                 self._parameters, f"it answered {response.status} without X-Storage-Url and X-Auth-Token of version 1"
             )
         lifetime = response.headers.get("X-Auth-Token-Expires", "")
-        expires = time.monotonic() + int(lifetime) - EARLY if lifetime.isdecimal() else math.inf
+        expires = _expiry(int(lifetime)) if lifetime.isdecimal() else math.inf
         return Account(url.rstrip("/"), token, expires, "")
 
 
@@ -231,7 +231,7 @@ class Keystone:
             raise self._no_endpoint(access)
         expires = math.inf
         if access.expires is not None:
-            expires = time.monotonic() + (access.expires - datetime.now(UTC)).total_seconds() - EARLY
+            expires = _expiry((access.expires - datetime.now(UTC)).total_seconds())
         return Account(url.rstrip("/"), access.auth_token, expires, access.project_id or "")
 
     def _no_endpoint(self, access: AccessInfo) -> StorageError:
@@ -268,6 +268,11 @@ class Domain(NamedTuple):
 
     def __str__(self) -> str:
         return repr(self.name or self.id)
+
+
+def _expiry(lifetime: float) -> float:
+    """Return when a token that is good for so many seconds must be renewed."""
+    return time.monotonic() + lifetime - min(EARLY, lifetime / 2)
 
 
 def _authorities() -> str | bool:
