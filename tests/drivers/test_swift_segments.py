@@ -181,9 +181,31 @@ def test_blobs_that_distribution_wrote(swift_opening: Opening, container: SwiftC
         assert await driver.sweep(0) == 0
         await driver.delete(BLOB)
         assert len(container.names()) == 2
-        # What Distribution was just making a blob of may have the segments of one: they stay.
+
+    run(swift_opening, scenario)
+
+
+@pytest.mark.parametrize("was_moved", [True, False])
+def test_an_upload_that_distribution_left_takes_no_segments_of_a_blob(
+    swift_opening: Opening, container: SwiftContainer, was_moved: bool
+) -> None:
+    left = f"{UPLOAD}/data"
+
+    async def scenario(driver: Driver) -> None:
+        await driver.put("matou/x", b"")
+        put_as_distribution_does(container, FILES + left, [b"abc", b"de"])
+        manifest = container.ask("HEAD", FILES + left).headers["X-Object-Manifest"]
+        if was_moved:  # and Distribution was killed before it deleted the upload
+            container.put(FILES + BLOB, X_Object_Manifest=manifest)
         await driver.delete(UPLOAD)
-        assert [name.rpartition("/")[2] for name in container.names()] == [f"{1:016d}"]
+        assert len(container.names(SEGMENTS)) == 2
+        assert await driver.sweep(3600) == 0
+        assert await driver.sweep(0) == (1 if was_moved else 3)
+        assert await driver.sweep(0) == 0
+        if was_moved:
+            assert await driver.get(BLOB) == b"abcde"
+            await driver.delete(BLOB)
+        assert container.names() == [f"{FILES}matou/x"]
 
     run(swift_opening, scenario)
 

@@ -69,11 +69,16 @@ class SwiftParameters(Settings):
         return self.authversion or next(named, 0)
 
     def verify(self, node: MappingNode, place: Place) -> SwiftParameters:
-        """Ask for the version of the identity service where its URL does not name it."""
+        """Ask for the version of the identity service where its URL does not name it, and warn of what is ignored."""
         if self.authurl and not self.identity_version:
             place.child("authurl").error(
                 node.key_origins["authurl"],
                 "names no version (v1, v2, v3) of the identity service; expected one, or authversion beside it",
+            )
+        if self.rootdirectory:
+            place.child("rootdirectory").warn(
+                node.key_origins["rootdirectory"],
+                "has no effect, as in Distribution's driver for swift: images lie below prefix",
             )
         return self
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LISTING = 10_000  # names in a page, Swift's default
 MANIFEST_SEGMENTS = 1000  # Swift's default
-GIBIBYTE = 1 << 30
 CONTAINER_KEYS = (2, 3)  # the first version whose containers have keys for temporary URLs, as Distribution has it
 ALGORITHMS = ("sha256", "sha1")  # of signatures, the best first
 
@@ -29,7 +28,6 @@ class Cluster:
         manifest_segments: that one static large object may name; 0: there are none.
         bulk_deletes: objects that one request may delete; 0: there is no such request.
         listing: names that a page may have.
-        object_bytes: that one object may have at most.
         url_methods: of temporary URLs; none: there are no such URLs.
         url_algorithm: of their signatures.
         container_keys: whether a container may have a key for them.
@@ -38,7 +36,6 @@ class Cluster:
     manifest_segments: int = 0
     bulk_deletes: int = 0
     listing: int = LISTING
-    object_bytes: int = 5 * GIBIBYTE
     url_methods: tuple[str, ...] = ()
     url_algorithm: str = "sha1"
     container_keys: bool = False
@@ -76,7 +73,6 @@ def cluster_of(content: bytes, methods: Sequence[str], *, container_keys: bool) 
         else 0,
         bulk_deletes=_number(_section(told, "bulk_delete"), "max_deletes_per_request", 0),
         listing=_number(swift, "container_listing_limit", LISTING) or LISTING,
-        object_bytes=_number(swift, "max_file_size", 5 * GIBIBYTE),
         url_methods=tuple(urls.get("methods", ())) if algorithms else (),
         url_algorithm=algorithms[0] if algorithms else "",
         container_keys=container_keys or _version(str(swift.get("version", ""))) >= CONTAINER_KEYS,

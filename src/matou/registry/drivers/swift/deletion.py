@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from matou.registry.drivers.swift import naming
+from matou.registry.drivers.swift.abandoned import AbandonedSegments, is_upload
 from matou.registry.drivers.swift.description import NOT_FOUND, described
 from matou.registry.drivers.swift.failures import failure
 from matou.registry.drivers.swift.in_parallel import in_parallel
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 FEW = 8  # objects that are as quickly deleted one by one
 MOST = 1000  # in one request
-UPLOADS = "/_uploads/"
 
 
 class Deletion:
@@ -39,6 +39,7 @@ class Deletion:
         self._connection = connection
         self._names = names
         self._large = large
+        self._abandoned = AbandonedSegments(connection, names)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete content, and segments that no content has."""
@@ -101,13 +102,13 @@ class Deletion:
                 await self._connection.send("DELETE", claim, permitted=[NOT_FOUND])
 
     async def _delete_dynamic(self, name: str, container: str, prefix: str) -> None:
-        await self._connection.send("DELETE", name, permitted=[NOT_FOUND])
         key = self._names.key(prefix) or ""
-        is_ours = container == self._names.container and key.startswith(naming.ALL_SEGMENTS)
-        # What does not lie where segments lie may be anything. And an upload that Distribution was just moving when it
-        # was killed has the segments of a blob.
-        if not is_ours or key == naming.ALL_SEGMENTS or UPLOADS in name:
-            return
+        is_ours = container == self._names.container and naming.is_manifest_prefix(key)
+        if is_ours and is_upload(name):
+            await self._abandoned.note(prefix)
+        await self._connection.send("DELETE", name, permitted=[NOT_FOUND])
+        if not is_ours or is_upload(name):
+            return  # what does not lie where segments lie may be anything
         if key.startswith(naming.SEGMENTS):
             prefix = prefix.removesuffix(naming.DATA)
         await self.delete_objects([item.name async for page in self._connection.pages(prefix) for item in page.objects])

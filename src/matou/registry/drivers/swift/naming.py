@@ -24,6 +24,7 @@ ALL_SEGMENTS = "segments/"
 SEGMENTS = f"{ALL_SEGMENTS}matou/"
 CLAIM = "claim"
 DATA = "data."
+MANIFEST_PREFIX = re.compile(r"segments/(?:[0-9a-f]{3}/[0-9a-f]{37}/?|matou/.+/data\.)")
 CLAIM_TYPE = re.compile(r'application/x-matou-claim; ?key="([^"]*)"')
 
 
@@ -45,6 +46,11 @@ def claim_of(upload: str) -> str:
 def part_of(upload: str, level: int, number: int) -> str:
     """Return the key of a manifest that other manifests name."""
     return f"{segment_prefix(upload)}part.{level}.{number:08d}"
+
+
+def is_manifest_prefix(key: str) -> bool:
+    """Tell whether a dynamic large object with this prefix was made by Distribution or by us."""
+    return MANIFEST_PREFIX.fullmatch(key) is not None
 
 
 def claim_type(key: str) -> str:

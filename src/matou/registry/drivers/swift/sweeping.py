@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from matou.registry.drivers.swift import naming
+from matou.registry.drivers.swift.abandoned import AbandonedSegments
 from matou.registry.drivers.swift.large_objects import is_staged
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class Sweep:
             if missing or repeated:
                 async for group in self._old_groups():
                     deleted += await self._delete_unreferenced(group, missing, repeated)
-        return deleted
+        abandoned = await AbandonedSegments(self._connection, self._names).names(self._before)
+        await self._deletion.delete_objects(abandoned)
+        return deleted + len(abandoned)
 
     async def _old_groups(self) -> AsyncIterator[Group]:
         group: Group | None = None
