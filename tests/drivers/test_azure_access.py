@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
-from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+from azure.storage.blob import AccountSasPermissions, ResourceTypes, UserDelegationKey, generate_account_sas
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from matou.registry.drivers.azure.connection import Connection
 from matou.registry.drivers.base import StorageError
 from tests.drivers.azure_driver import open_azure, opened, parameters
 from tests.drivers.azure_front import azure_front, refusal
@@ -329,7 +330,42 @@ def test_an_identity_that_may_not_sign(probe: Probe) -> None:
     assert done.stdout == "signs nothing\n"
     (line,) = done.stderr.splitlines()
     assert line.startswith("pulls go through the registry, as nothing signs URLs: ")
-    assert line.endswith("needs the role Storage Blob Delegator on the account")
+    assert line.endswith("redirects need the role Storage Blob Delegator on the account")
+
+
+def test_a_delegation_key_is_asked_for_rarely(secure: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    async def ask(_connection: Connection, seconds: float) -> UserDelegationKey | None:
+        asked.append(seconds)
+        return None if len(asked) == 1 else delegation_key()
+
+    async def scenario() -> None:
+        given = parameters(secure, accountkey="", authentication="default_credentials")
+        async with opened(given) as driver:
+            assert [await driver.url("a", "GET", 60) for _ in range(2)] == [None, None]
+            store: Any = driver.store
+            store.connection._delegation = (0.0, None)  # as after some minutes
+            assert all([await driver.url("a", "GET", seconds) for seconds in (60, 1200, 60, 40_000)])
+            day, week = 86400.0, 7 * 86400.0
+            assert asked == [day, day]
+            url = httpx.URL(str(await driver.url("a", "GET", week)))
+            assert asked == [day, day, week - 600]
+            # A URL is not good for longer than what has signed it.
+            assert datetime.fromisoformat(url.params["se"]) < datetime.now(UTC) + timedelta(days=7)
+            assert await driver.url("b", "GET", week)
+            assert len(asked) == 3
+
+    monkeypatch.setattr(Connection, "_ask_for_delegation", ask)
+    run(scenario())
+
+
+def delegation_key() -> UserDelegationKey:
+    key = UserDelegationKey()  # type: ignore[no-untyped-call]
+    key.signed_oid, key.signed_tid, key.signed_service, key.signed_version = "o", "t", "b", "2021-12-02"
+    key.signed_start, key.signed_expiry = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+    key.value = base64.b64encode(b"key").decode()
+    return key
 
 
 def test_an_application_with_a_wrong_secret(probe: Probe) -> None:

@@ -40,7 +40,8 @@ PIECE = 1 << 20
 VERSION = "2021-12-02"  # of the service's API, for reading
 SCOPE = "https://storage.azure.com/.default"
 SIGNED_SECONDS = 3600.0  # how long a signature for reading is good
-DELEGATED_SECONDS = 86400.0  # how long a user delegation key is good; a week is what the service allows
+DELEGATED_SECONDS = 86400.0  # how long a user delegation key is good, unless URLs shall be good for longer
+LONGEST_DELEGATION = 7 * 86400.0 - 600  # seconds; a week is what the service allows, and clocks differ
 REFUSED_SECONDS = 300.0  # until a user delegation key is asked for again that was refused
 SHORT = "InvalidRange"  # the service's code, when the first byte is behind the end
 PARTIAL = 206
@@ -193,22 +194,22 @@ class Connection:
             return f"{self.account.url(name)}?{self.account.sign_blob(name, seconds)}"
         if self.account.signature:
             return None  # it allows more than reading one blob: nobody shall get it
-        delegation = await self._delegation_key(seconds)
+        left, delegation = await self._delegation_key(seconds)
         if delegation is None:
             return None
-        return f"{self.account.url(name)}?{self.account.sign_blob(name, seconds, delegation)}"
+        return f"{self.account.url(name)}?{self.account.sign_blob(name, min(seconds, left), delegation)}"
 
-    async def _delegation_key(self, seconds: float) -> UserDelegationKey | None:
+    async def _delegation_key(self, seconds: float) -> tuple[float, UserDelegationKey | None]:
+        """Return a key that signs URLs, and for how many seconds; None where the service gives none."""
         async with self._delegating:
             good_until, delegation = self._delegation
             now = time.monotonic()
-            if now > good_until - (seconds if delegation is not None else 0.0):
-                delegation = await self._ask_for_delegation(max(DELEGATED_SECONDS, 2 * seconds))
-                self._delegation = (
-                    now + (REFUSED_SECONDS if delegation is None else max(DELEGATED_SECONDS, 2 * seconds)),
-                    delegation,
-                )
-            return delegation
+            if good_until - now < (0.0 if delegation is None else min(seconds, LONGEST_DELEGATION / 2)):
+                wanted = min(max(DELEGATED_SECONDS, 2 * seconds), LONGEST_DELEGATION)
+                delegation = await self._ask_for_delegation(wanted)
+                good_until = now + (REFUSED_SECONDS if delegation is None else wanted)
+                self._delegation = good_until, delegation
+            return good_until - now, delegation
 
     async def _ask_for_delegation(self, seconds: float) -> UserDelegationKey | None:
         _, service = self._open()
@@ -221,7 +222,7 @@ class Connection:
                 )
         except StorageError as error:
             log.warning(
-                "pulls go through the registry, as nothing signs URLs: %s; the identity needs the role Storage Blob "
+                "pulls go through the registry, as nothing signs URLs: %s; redirects need the role Storage Blob "
                 "Delegator on the account",
                 error,
             )
