@@ -29,19 +29,13 @@ from tests.examples.served import (
     put_manifest,
     running_example,
 )
+from tests.servers.nginx import running_nginx
 from tests.servers.oci_layout import write_layout
 from tests.servers.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEMPORARY = (
-    "client_body",
-    "proxy",
-    "fastcgi",
-    "uwsgi",
-    "scgi",
-)  # what nginx would keep outside of the test's directory
 FOREIGN = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"
 
 
@@ -348,21 +342,8 @@ def nginx(tmp_path: Path) -> Iterator[tuple[int, Path, dict[str, str]]]:
     ):
         assert site.count(written) == 1
         site = site.replace(written, ours)
-    main = tmp_path / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    places = " ".join(f"{name}_temp_path {tmp_path / name};" for name in TEMPORARY)
-    main.write_text(
-        f"{user} daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/nginx-error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; {places}\n{site}}}\n"
-    )
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program is not None, ".ci/packages tests installs it"
-    process = subprocess.Popen([program, "-p", tmp_path, "-c", main, "-e", tmp_path / "nginx-error.log"])
-    try:
+    with running_nginx(tmp_path, site):
         yield port, certificate, {"REGISTRY_HTTP_ADDR": f"127.0.0.1:{registry_port}"}
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def test_behind_nginx(nginx: tuple[int, Path, dict[str, str]], tmp_path: Path) -> None:
