@@ -9,7 +9,7 @@ import pytest
 
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.drivers.swift.connection import Page
+from matou.registry.drivers.swift.listing import Page
 from tests.drivers.conformance import read, run
 from tests.drivers.swift_containers import (
     BLOB,

@@ -171,3 +171,20 @@ def test_a_container_of_docker_registry_is_served_by_us_and_the_other_way_round(
         assert sum("x-object-manifest" in head.headers for head in heads) > 3
         assert sum("x-static-large-object" in head.headers for head in heads) == 1
         assert all(name.startswith(("a/b//files/", "a/b//segments/")) for name in found.names())
+
+
+def test_a_swift_that_dies_and_comes_back(server: SwiftServer, registry: MatouRegistry, hub: Hub) -> None:
+    stored = hub.push_blob(NAME, blob(3 * MIB))
+    path = f"/v2/{NAME}/blobs/{stored.digest}"
+    server.kill()
+    try:
+        begun = hub.ask("POST", f"/v2/{NAME}/blobs/uploads/")
+        assert begun.status_code == 503
+        assert "127.0.0.1" not in begun.text
+        if not is_redirected(registry):
+            assert hub.ask("GET", path).status_code == 503
+    finally:
+        server.start()  # its tokens are gone, too
+    assert hub.ask("GET", path, follow_redirects=True).content == stored.content
+    again = hub.push_blob(NAME, blob(3 * MIB))
+    assert hub.ask("GET", f"/v2/{NAME}/blobs/{again.digest}", follow_redirects=True).content == again.content

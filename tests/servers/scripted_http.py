@@ -55,14 +55,18 @@ class ScriptedServer:
 
     Attributes:
         asked: all requests so far.
-        url: where it listens.
+        port: where it listens.
     """
 
     def __init__(self, script: Callable[[Asked], Answer]) -> None:
         self._script = script
         self.asked: list[Asked] = []
-        self.url = ""
+        self.port = 0
         self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of a connection; one whose body is shorter than announced ends it."""
@@ -110,7 +114,7 @@ async def scripted_server(script: Callable[[Asked], Answer]) -> AsyncIterator[Sc
     """Yield a running server; end it afterwards."""
     scripted = ScriptedServer(script)
     server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
-    scripted.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    scripted.port = server.sockets[0].getsockname()[1]
     try:
         yield scripted
     finally:

@@ -7,12 +7,12 @@ one task at a time; requests that wait for it go on with the new one.
 from __future__ import annotations
 
 import asyncio
-import json
+import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -20,8 +20,9 @@ from yarl import URL
 
 from matou.registry.drivers.base import StorageError, Transient
 from matou.registry.drivers.swift.cluster import Cluster, cluster_of, info_url
-from matou.registry.drivers.swift.failures import failure
+from matou.registry.drivers.swift.failures import LONGEST_REASON, failure
 from matou.registry.drivers.swift.identity import identity_of
+from matou.registry.drivers.swift.listing import read_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from matou.config.sections.swift import SwiftParameters
     from matou.registry.drivers.requests import Requests
     from matou.registry.drivers.swift.identity import Account
+    from matou.registry.drivers.swift.listing import Page
 
 CONNECTIONS = 64  # at a time a worker
 CONNECT_SECONDS = 30.0
@@ -36,6 +38,28 @@ SILENCE_SECONDS = 120.0  # that an answer may pause; a server-side copy is as lo
 RECEIVE_BUFFER = 1 << 18  # bytes
 IN_THREAD = 1 << 18  # bytes of JSON from which a thread reads it
 NEWEST = {"X-Newest": "true"}  # asks all replicas
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request.
+
+    Attributes:
+        method: HTTP's.
+        name: of the object; "" for the container, None for the account.
+        query: of the URL.
+        headers: besides the token.
+        body: in pieces.
+    """
+
+    method: str
+    name: str | None
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Sequence[bytes] = ()
+
+
+LOOK = Request("HEAD", "")
 
 
 class Answer(NamedTuple):
@@ -50,36 +74,6 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-class Listed(NamedTuple):
-    """An object in a listing.
-
-    Attributes:
-        name: in the container.
-        size: in bytes; 0 for a dynamic large object, whatever it has.
-        modified: seconds since the epoch, UTC.
-        content_type: of the object.
-        is_static: whether it is a static large object, as far as listings of the cluster tell.
-    """
-
-    name: str
-    size: int
-    modified: float
-    content_type: str
-    is_static: bool
-
-
-class Page(NamedTuple):
-    """A page of a listing.
-
-    Attributes:
-        objects: in it.
-        directories: common prefixes up to the delimiter, which they end with.
-    """
-
-    objects: list[Listed]
-    directories: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +143,10 @@ class Connection:
             Transient: retries are used up.
             StorageError: it failed; the message says what and why. ``NotFound`` for 404.
         """
+        request = Request(method, name, query or {}, headers or {}, body)
 
         async def once() -> Answer:
-            async with self.response(
-                method, name, query=query, headers=headers, body=body, permitted=permitted
-            ) as response:
+            async with self.response(request, permitted) as response:
                 answer = Answer(response.status, response.headers, await response.read())
             check(answer)
             return answer
@@ -161,63 +154,56 @@ class Connection:
         return await self.requests.send(once)
 
     @asynccontextmanager
-    async def response(
-        self,
-        method: str,
-        name: str | None,
-        *,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Sequence[bytes] = (),
-        permitted: Sequence[int] = (),
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request once, with a new token if it takes one, and yield the answer; see ``send``."""
+    async def response(self, request: Request, permitted: Sequence[int] = ()) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request once, with a new token if it takes one, and yield the answer.
+
+        Args:
+            request: that is sent.
+            permitted: statuses from 300 up that are no error here.
+
+        Raises:
+            StorageError: as for ``send``; ``Transient`` while the answer is read, too.
+        """
         opened = await self._open()
-        what = f"{method} of {self.parameters.container}/{name}" if name is not None else f"{method} of the account"
+        what = f"{request.method} of {self.parameters.container}/{request.name or ''}"
         with _translated(what, self):
             account = await self._current(opened.session)
             for is_last in (False, True):
-                async with self._request(opened.session, account, method, name, query, headers, body) as response:
-                    if response.status != 401 or is_last:  # noqa: PLR2004 -- Unauthorized
-                        if response.status == 404 not in permitted and (method == "PUT" or not name):  # noqa: PLR2004 -- Not Found
-                            raise StorageError(
-                                f"{what}: the container does not exist any more; start the registry again"
-                            )
-                        await self._verify(what, response, permitted)
+                async with self._sent(opened.session, account, request) as response:
+                    if response.status != HTTPStatus.UNAUTHORIZED or is_last:
+                        await self._verify(what, request, response, permitted)
                         self._is_doubtful = False
                         yield response
                         return
                 account = await self._renewed(opened.session, account)
 
-    def _request(
-        self,
-        session: aiohttp.ClientSession,
-        account: Account,
-        method: str,
-        name: str | None,
-        query: Mapping[str, str] | None,
-        headers: Mapping[str, str] | None,
-        body: Sequence[bytes],
+    def _sent(
+        self, session: aiohttp.ClientSession, account: Account, request: Request
     ) -> aiohttp.client._RequestContextManager:
         url = account.url
-        if name is not None:
+        if request.name is not None:
             url += f"/{quote(self.parameters.container)}"
-        if name:
-            url += f"/{quote(name)}"
-        if query:
-            url += "?" + urlencode(query)
-        length = sum(map(len, body))
-        sent = {"X-Auth-Token": account.token, **(headers or {})}
-        if length or method in ("PUT", "POST"):
-            sent["Content-Length"] = str(length)
+        if request.name:
+            url += f"/{quote(request.name)}"
+        if request.query:
+            url += "?" + urlencode(request.query)
+        length = sum(map(len, request.body))
+        headers = {"X-Auth-Token": account.token, **request.headers}
+        if length or request.method in ("PUT", "POST"):
+            headers["Content-Length"] = str(length)
+        body = _pieces(request.body) if length else None
         return session.request(
-            method, URL(url, encoded=True), headers=sent, data=_pieces(body) if length else None, allow_redirects=False
+            request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
         )
 
-    async def _verify(self, what: str, response: aiohttp.ClientResponse, permitted: Sequence[int]) -> None:
-        if response.status < 300 or response.status in permitted:  # noqa: PLR2004 -- success
+    async def _verify(
+        self, what: str, request: Request, response: aiohttp.ClientResponse, permitted: Sequence[int]
+    ) -> None:
+        if response.status < HTTPStatus.MULTIPLE_CHOICES or response.status in permitted:
             return
-        text = (await response.content.read(4096)).decode(errors="replace")
+        if response.status == HTTPStatus.NOT_FOUND and (request.method == "PUT" or not request.name):
+            raise StorageError(f"{what}: the container does not exist any more; start the registry again to make it")
+        text = (await response.content.read(LONGEST_REASON)).decode(errors="replace")
         raise failure(self.parameters, what, response.status, response.headers, text)
 
     async def _current(self, session: aiohttp.ClientSession) -> Account:
@@ -227,8 +213,8 @@ class Connection:
             return await self._renewed(session, account)
         if self._is_doubtful:
             # Servers that refuse a token while they are being sent a body may just break off.
-            async with self._request(session, account, "HEAD", "", None, None, ()) as response:
-                if response.status == 401:  # noqa: PLR2004 -- Unauthorized
+            async with self._sent(session, account, LOOK) as response:
+                if response.status == HTTPStatus.UNAUTHORIZED:
                     return await self._renewed(session, account)
         return account
 
@@ -254,12 +240,14 @@ class Connection:
                     self._opened = await self._explore(session)
                 finally:
                     if self._opened is None:
+                        self._account = None
                         await session.close()
             return self._opened
 
     def _session(self) -> aiohttp.ClientSession:
+        certificates = False if self.parameters.insecureskipverify else ssl.create_default_context()
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=not self.parameters.insecureskipverify),
+            connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=certificates),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
             headers={"User-Agent": "matou", "Accept-Encoding": "identity"},
             auto_decompress=False,
@@ -274,16 +262,17 @@ class Connection:
         with _translated(what, self):
             account = await self._current(session)
             async with session.get(URL(info_url(account.url), encoded=True)) as response:
-                content = await response.read() if response.status == 200 else b""  # noqa: PLR2004 -- OK
-                if response.status >= 500:  # noqa: PLR2004 -- server errors
+                if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise failure(parameters, "GET of /info", response.status, response.headers, "")
-            async with self._request(session, account, "HEAD", "", None, None, ()) as response:
-                if response.status != 404:  # noqa: PLR2004 -- Not Found
-                    await self._verify(f"HEAD of {what}", response, ())
-                is_missing = response.status == 404  # noqa: PLR2004 -- as above
+                content = await response.read() if response.status == HTTPStatus.OK else b""
+            async with self._sent(session, account, LOOK) as response:
+                is_missing = response.status == HTTPStatus.NOT_FOUND
+                if not is_missing:
+                    await self._verify(f"HEAD of {what}", LOOK, response, ())
             if is_missing:
-                async with self._request(session, account, "PUT", "", None, None, ()) as response:
-                    await self._verify(f"PUT of {what}, which does not exist", response, ())
+                making = Request("PUT", "")
+                async with self._sent(session, account, making) as response:
+                    await self._verify(f"PUT of {what}, which does not exist", making, response, ())
         cluster = cluster_of(content, parameters.tempurlmethods, container_keys=parameters.tempurlcontainerkey)
         return Opened(session, account, cluster)
 
@@ -304,7 +293,7 @@ class Connection:
             if directories:
                 query["delimiter"] = "/"
             body = (await self.send("GET", "", query=query)).body
-            page, marker = await asyncio.to_thread(_page, body) if len(body) > IN_THREAD else _page(body)
+            page, marker = await asyncio.to_thread(read_page, body) if len(body) > IN_THREAD else read_page(body)
             if page.objects or page.directories:
                 yield page
             if len(page.objects) + len(page.directories) < limit:
@@ -335,22 +324,3 @@ def _translated(what: str, connection: Connection) -> Iterator[None]:
 async def _pieces(body: Sequence[bytes]) -> AsyncIterator[bytes]:
     for piece in body:
         yield piece
-
-
-def _page(body: bytes) -> tuple[Page, str]:
-    """Read a page of a listing; return it and the last name in it."""
-    entries: list[dict[str, Any]] = json.loads(body)
-    objects = [
-        Listed(
-            entry["name"],
-            entry["bytes"],
-            datetime.fromisoformat(entry["last_modified"]).replace(tzinfo=UTC).timestamp(),
-            entry.get("content_type", ""),
-            "slo_etag" in entry,
-        )
-        for entry in entries
-        if "name" in entry
-    ]
-    directories = [entry["subdir"] for entry in entries if "subdir" in entry]
-    last = entries[-1] if entries else {}
-    return Page(objects, directories), last.get("name") or last.get("subdir") or ""

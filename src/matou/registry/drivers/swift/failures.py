@@ -5,6 +5,7 @@ Source: the object storage API reference of OpenStack; 498 is what the ratelimit
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 THROTTLED = frozenset((429, 498))
 PASSING = frozenset((408, 409, 422, 499))
-SERVER_ERROR = 500
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, INSUFFICIENT_STORAGE = 401, 403, 404, 413, 507
 LONGEST_REASON = 200  # characters of an answer that a message repeats
 
 
@@ -36,7 +35,7 @@ def failure(parameters: SwiftParameters, what: str, status: int, headers: Mappin
         return Transient(
             f"{what}: Swift asks for fewer requests ({status})", throttled=True, retry_after=_after(headers)
         )
-    if status in PASSING or (status >= SERVER_ERROR and status != INSUFFICIENT_STORAGE):
+    if status in PASSING or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.INSUFFICIENT_STORAGE):
         return Transient(f"{what}: Swift answered {status} {reason}".rstrip(), retry_after=_after(headers))
     kind, explanation = _lasting(parameters).get(status, (StorageError, f"Swift answered it with {reason}"))
     return kind(f"{what}: {explanation} ({status})")
@@ -46,29 +45,29 @@ def _lasting(parameters: SwiftParameters) -> dict[int, tuple[type[StorageError],
     """Return what statuses mean that repeating the request does not change."""
     container = f"the container {parameters.container!r}"
     return {
-        NOT_FOUND: (NotFound, "it does not exist"),
-        UNAUTHORIZED: (
+        HTTPStatus.NOT_FOUND: (NotFound, "it does not exist"),
+        HTTPStatus.UNAUTHORIZED: (
             StorageError,
             (
                 "Swift refuses the token that the identity service has just given; check that authurl and region in "
                 "storage.swift belong to one cloud, and the clocks"
             ),
         ),
-        FORBIDDEN: (
+        HTTPStatus.FORBIDDEN: (
             StorageError,
             (
                 f"Swift does not permit it to the user {parameters.username!r}; give the user a role that may use the "
                 f"account, or read and write access to {container}"
             ),
         ),
-        TOO_LARGE: (
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (
             StorageFull,
             (
                 f"Swift takes no so large object: a quota of {container} or of its account is used up, or chunksize in "
                 "storage.swift is more than the cluster permits"
             ),
         ),
-        INSUFFICIENT_STORAGE: (StorageFull, "Swift has no room left"),
+        HTTPStatus.INSUFFICIENT_STORAGE: (StorageFull, "Swift has no room left"),
     }
 
 

@@ -10,11 +10,13 @@ import math
 import ssl
 import time
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import aiohttp
 
 from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.swift.failures import THROTTLED
 
 if TYPE_CHECKING:
     from keystoneauth1.access import AccessInfo
@@ -90,12 +92,12 @@ class TempAuth:
             raise _unreachable(parameters, str(error) or "no answer in time") from error
 
     def _account(self, response: aiohttp.ClientResponse) -> Account:
-        if response.status in (401, 403):
+        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise StorageError(
                 f"the identity service refused the user {self._parameters.username!r} ({response.status}); check "
                 "username (account:user in version 1) and password in storage.swift"
             )
-        if response.status in (429, 498) or response.status >= 500:  # noqa: PLR2004 -- statuses
+        if response.status in THROTTLED or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise _unreachable(self._parameters, f"it answered {response.status}")
         url, token = response.headers.get("X-Storage-Url", ""), response.headers.get("X-Auth-Token", "")
         if not url or not token:
@@ -118,10 +120,13 @@ class Keystone:
         return await asyncio.to_thread(self._authenticate)
 
     def _authenticate(self) -> Account:
-        from keystoneauth1 import exceptions  # noqa: PLC0415 -- loaded when it is needed
+        import urllib3  # noqa: PLC0415 -- loaded when it is needed
+        from keystoneauth1 import exceptions  # noqa: PLC0415 -- as above
         from keystoneauth1.session import Session  # noqa: PLC0415 -- as above
 
         parameters = self._parameters
+        if parameters.insecureskipverify:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # whoever configured it knows
         session = Session(verify=False if parameters.insecureskipverify else _authorities(), timeout=SECONDS)
         try:
             access = self._access(session)
@@ -130,7 +135,7 @@ class Keystone:
         except exceptions.RetriableConnectionFailure as error:
             raise _unreachable(parameters, str(error)) from error
         except exceptions.HttpError as error:
-            if error.http_status == 429 or error.http_status >= 500:  # noqa: PLR2004 -- statuses
+            if error.http_status in THROTTLED or error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise _unreachable(parameters, f"it answered {error.http_status}") from error
             raise _unusable(parameters, str(error)) from error
         except exceptions.ClientException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObj
 from matou.registry.drivers.requests import RequestLimit, Requests
 from matou.registry.drivers.streams import closing
 from matou.registry.drivers.swift import naming
-from matou.registry.drivers.swift.connection import Connection
+from matou.registry.drivers.swift.connection import Connection, Request
 from matou.registry.drivers.swift.copying import Copying
 from matou.registry.drivers.swift.deletion import Deletion
 from matou.registry.drivers.swift.description import NOT_FOUND, SETTLING, describe, described
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 IN_THREAD = 1 << 17  # bytes from which a thread hashes
-PARTIAL, TOO_FAR = 206, 416  # statuses
 
 
 class SwiftStore:
@@ -96,9 +96,11 @@ class SwiftStore:
                 yield piece
 
     async def _read_once(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
-        headers = {"Range": f"bytes={start}-{start + length - 1}"}
-        async with self._connection.response("GET", name, headers=headers, permitted=[TOO_FAR]) as response:
-            if response.status != PARTIAL or not _reaches(response.headers.get("Content-Range", ""), start + length):
+        request = Request("GET", name, headers={"Range": f"bytes={start}-{start + length - 1}"})
+        async with self._connection.response(request, [HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE]) as response:
+            if response.status != HTTPStatus.PARTIAL_CONTENT or not _reaches(
+                response.headers.get("Content-Range", ""), start + length
+            ):
                 # A dynamic large object may become longer as its listing catches up.
                 is_dynamic = described(response.headers).manifest is not None
                 raise (Transient if is_dynamic else StorageError)(f"{name} has fewer than {start + length} bytes")

@@ -24,9 +24,10 @@ from matou.registry.drivers.swift.large_objects import is_staged
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from matou.registry.drivers.swift.connection import Connection, Listed
+    from matou.registry.drivers.swift.connection import Connection
     from matou.registry.drivers.swift.deletion import Deletion
     from matou.registry.drivers.swift.large_objects import LargeObjects
+    from matou.registry.drivers.swift.listing import Listed
     from matou.registry.drivers.swift.naming import Naming
 
 
