@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping
 
 
@@ -56,17 +57,19 @@ class ScriptedServer:
     Attributes:
         asked: all requests so far.
         port: where it listens.
+        scheme: ``http`` or ``https``.
     """
 
     def __init__(self, script: Callable[[Asked], Answer]) -> None:
         self._script = script
         self.asked: list[Asked] = []
         self.port = 0
+        self.scheme = "http"
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of a connection; one whose body is shorter than announced ends it."""
@@ -110,11 +113,14 @@ class ScriptedServer:
 
 
 @contextlib.asynccontextmanager
-async def scripted_server(script: Callable[[Asked], Answer]) -> AsyncIterator[ScriptedServer]:
+async def scripted_server(
+    script: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedServer]:
     """Yield a running server; end it afterwards."""
     scripted = ScriptedServer(script)
-    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(scripted.serve, "127.0.0.1", 0, ssl=tls)
     scripted.port = server.sockets[0].getsockname()[1]
+    scripted.scheme = "https" if tls else "http"
     try:
         yield scripted
     finally:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matou.registry.drivers.object_store import Segment
 from matou.registry.drivers.s3 import parts as limits
+from matou.registry.drivers.s3.connection import COPY_SECONDS, Call
 from matou.registry.drivers.s3.errors import Unsupported
 from matou.registry.drivers.s3.multipart import MultipartUpload
 from matou.registry.drivers.s3.parts import plan, ranges
@@ -20,18 +20,12 @@ from matou.registry.drivers.s3.parts import plan, ranges
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from types_aiobotocore_s3 import S3Client
-
     from matou.registry.drivers.s3.bucket import Bucket
     from matou.registry.drivers.s3.parts import Part, Piece
 
 log = logging.getLogger("matou.registry")
 
 HALVES = "matou/staging"  # directory of what is put together in two steps
-
-
-async def _delete(place: dict[str, Any], client: S3Client) -> None:
-    await client.delete_object(**place)
 
 
 class Assembly:
@@ -80,15 +74,14 @@ class Assembly:
             await self._assemble_parts(source, [[piece] for piece in pieces], key)
             return
         async with bucket.copying:
-            await bucket.send(
+            call = Call(
                 "CopyObject",
-                segment.key,
-                lambda client: client.copy_object(
-                    **bucket.object(key),
-                    CopySource={"Bucket": source.name, "Key": source.key(segment.key)},
-                    **bucket.written,
-                ),
+                "PUT",
+                bucket.key(key),
+                headers={**bucket.written, **source.source(segment.key)},
+                patience=COPY_SECONDS,
             )
+            await bucket.call(call, segment.key)
 
     async def _assemble_in_two_steps(self, segments: Sequence[Segment], key: str) -> None:
         """Make objects of runs of segments, and then one of those."""
@@ -107,8 +100,7 @@ class Assembly:
 
     async def _delete(self, made: Sequence[Segment]) -> None:
         for segment in made:
-            place = self._bucket.object(segment.key)
-            await self._bucket.send("DeleteObject", segment.key, partial(_delete, place))
+            await self._bucket.call(Call("DeleteObject", "DELETE", self._bucket.key(segment.key)), segment.key)
 
     async def _assemble_parts(self, source: Bucket, parts: Sequence[Part], key: str) -> None:
         upload = await MultipartUpload.begin(self._bucket, key)

@@ -8,84 +8,83 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
+
+from aiohttp.payload import Payload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    from aiohttp.abc import AbstractStreamWriter
 
 PIECE = 1 << 20  # bytes written to a connection at a time
 SMALL = 64 << 10  # bytes up to which joining and hashing take no time
 
 
-class Body:
-    """Chunks, as the library takes them. They can be sent again and again.
+class Chunks(Payload):
+    """Chunks, as aiohttp takes them. They can be sent again and again.
 
     Args:
         chunks: the content.
     """
 
+    _autoclose = True
+
     def __init__(self, chunks: Sequence[bytes]) -> None:
-        self._chunks = chunks
+        super().__init__(chunks, content_type=None)
         self._size = sum(map(len, chunks))
 
-    def __len__(self) -> int:
-        return self._size
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return it as text, which nobody asks for."""
+        return b"".join(self._value).decode(encoding, errors)
 
-    async def __aiter__(self) -> AsyncIterator[memoryview]:
-        for chunk in self._chunks:
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write it."""
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:  # noqa: ARG002 -- that is the size
+        """Write it."""
+        for chunk in self._value:
             view = memoryview(chunk)
             for first in range(0, len(view), PIECE):
-                yield view[first : first + PIECE]
-
-    def read(self, _size: int = -1) -> bytes:
-        """Show the library that this is a stream; what is sent comes from the iterator."""
-        raise NotImplementedError
+                await writer.write(view[first : first + PIECE])
 
 
-class SmallBody(Body):
-    """A content so small that the library may read it to sign it, which takes no time.
+class Prepared(NamedTuple):
+    """A content that can be sent.
 
-    Args:
-        content: all of it.
+    Attributes:
+        body: of the request.
+        headers: that belong to it.
     """
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__([content])
-        self._file = io.BytesIO(content)
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; what is sent comes from the iterator all the same."""
-        return self._file.read(size)
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._file.tell()
-
-    def seek(self, position: int) -> int:
-        """Set the position."""
-        return self._file.seek(position)
+    body: bytes | Chunks
+    headers: Mapping[str, str]
 
 
 class Contents:
-    """Prepares contents for PutObject and UploadPart.
+    """Prepares contents.
 
     Args:
         algorithm: of checksums: ``crc32``, ``sha1``, ``sha256``, or ``md5`` for Content-MD5.
     """
 
     def __init__(self, algorithm: str) -> None:
-        self._name = "ContentMD5" if algorithm == "md5" else f"Checksum{algorithm.upper()}"
+        self._header = "content-md5" if algorithm == "md5" else f"x-amz-checksum-{algorithm}"
         self._calculate = _crc32 if algorithm == "crc32" else _hashing(algorithm)
 
-    async def arguments(self, chunks: Sequence[bytes]) -> dict[str, Any]:
-        """Return the arguments of the operation for a content: its body and checksum."""
-        size = sum(map(len, chunks))
-        if size <= SMALL:
-            return {"Body": SmallBody(b"".join(chunks)), self._name: _encoded(self._calculate(chunks))}
+    async def prepare(self, chunks: Sequence[bytes]) -> Prepared:
+        """Return a content with its checksum. A small one is joined, and its request will be signed as a whole."""
+        if sum(map(len, chunks)) <= SMALL:
+            return Prepared(b"".join(chunks), {self._header: _encoded(self._calculate(chunks))})
         checksum = await asyncio.to_thread(self._calculate, chunks)
-        return {"Body": Body(chunks), self._name: _encoded(checksum)}
+        return Prepared(Chunks(chunks), {self._header: _encoded(checksum)})
+
+
+def content_md5(content: bytes) -> str:
+    """Return the value of the header ``Content-MD5``."""
+    return _encoded(hashlib.md5(content, usedforsecurity=False).digest())
 
 
 def _crc32(chunks: Sequence[bytes]) -> bytes:

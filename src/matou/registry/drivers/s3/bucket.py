@@ -6,18 +6,17 @@ Concurrency: everything runs on the event loop.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from matou.registry.drivers.requests import RequestLimit, Requests
 from matou.registry.drivers.s3.body import Contents
-from matou.registry.drivers.s3.connection import Connection
-from matou.registry.drivers.s3.errors import CredentialsMissing, Failures
+from matou.registry.drivers.s3.connection import Call, Connection, Reply
+from matou.registry.drivers.s3.errors import Failures
+from matou.registry.drivers.s3.signing import encoded_key
 from matou.registry.drivers.streams import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from types_aiobotocore_s3 import S3Client
 
     from matou.config.sections.s3 import S3Parameters
     from matou.registry.drivers.factory import Surroundings
@@ -38,7 +37,7 @@ class Bucket:
     Attributes:
         name: of the bucket.
         root: what all keys begin with.
-        written: what is sent with each request that makes an object.
+        written: headers of each request that makes an object.
         contents: prepares what is sent.
         failures: translates errors.
         copying: limits the parts that are copied at a time.
@@ -72,11 +71,19 @@ class Bucket:
         """Return the whole key of a relative one."""
         return self.root + key
 
-    def object(self, key: str) -> dict[str, Any]:
-        """Return the arguments that name an object."""
-        return {"Bucket": self.name, "Key": self.key(key)}
+    async def call(self, call: Call, where: str) -> Reply:
+        """Send a request, repeating it as far as that may help; return its answer.
 
-    async def send(self, operation: str, where: str, request: Callable[[S3Client], Awaitable[T]]) -> T:
+        Args:
+            call: the request.
+            where: key or prefix that it concerns, for messages.
+
+        Raises:
+            StorageError: as ``Failures`` has it.
+        """
+        return await self.send(call.operation, where, lambda connection: connection.send(call))
+
+    async def send(self, operation: str, where: str, request: Callable[[Connection], Awaitable[T]]) -> T:
         """Return what a request returns, repeating it as far as that may help.
 
         Args:
@@ -89,16 +96,12 @@ class Bucket:
         """
         return await self._requests.send(lambda: self._once(operation, where, request))
 
-    async def _once(self, operation: str, where: str, request: Callable[[S3Client], Awaitable[T]]) -> T:
-        try:
-            with self.failures.translated(operation, where):
-                return await request(await self._connection.client())
-        except CredentialsMissing:
-            await self._connection.forget()  # a role may be there later
-            raise
+    async def _once(self, operation: str, where: str, request: Callable[[Connection], Awaitable[T]]) -> T:
+        with self.failures.translated(operation, where):
+            return await request(self._connection)
 
     def stream(
-        self, request: Callable[[S3Client, int, int], AsyncIterator[bytes]], key: str, start: int, length: int
+        self, request: Callable[[Connection, int, int], AsyncIterator[bytes]], key: str, start: int, length: int
     ) -> AsyncIterator[bytes]:
         """Yield bytes of an object, going on where a connection broke.
 
@@ -114,23 +117,27 @@ class Bucket:
 
         async def once(start: int, length: int) -> AsyncIterator[bytes]:
             with self.failures.translated("GetObject", key):
-                async with closing(request(await self._connection.client(), start, length)) as pieces:
+                async with closing(request(self._connection, start, length)) as pieces:
                     async for piece in pieces:
                         yield piece
 
         return self._requests.stream(once, start, length)
 
-    async def signed_url(self, operation: str, key: str, seconds: int) -> str:
+    async def signed_url(self, method: str, key: str, seconds: int) -> str:
         """Return a signed URL of an object.
 
         Args:
-            operation: of the library: ``get_object``.
+            method: of HTTP.
             key: of the object.
             seconds: how long it is good; a key that is good for a shorter time ends it.
         """
         with self.failures.translated("signed URL", key):
-            client = await self._connection.url_client()
-            return await client.generate_presigned_url(operation, Params=self.object(key), ExpiresIn=seconds)
+            return await self._connection.signed_url(method, self.key(key), seconds)
+
+    def source(self, key: str) -> dict[str, str]:
+        """Return the header that names an object of this bucket as the source of a copy."""
+        joint = "/object/" if self.name.startswith("arn:") else "/"
+        return {"x-amz-copy-source": encoded_key(f"{self.name}{joint}{self.key(key)}")}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -138,15 +145,15 @@ class Bucket:
         self._requests.close()
 
 
-def _sent_with_writes(parameters: S3Parameters) -> dict[str, Any]:
-    sent: dict[str, Any] = {"ContentType": "application/octet-stream"}  # as Distribution does
+def _sent_with_writes(parameters: S3Parameters) -> dict[str, str]:
+    sent = {"content-type": "application/octet-stream"}  # as Distribution does
     if parameters.encrypt:
-        sent["ServerSideEncryption"] = "aws:kms" if parameters.keyid else "AES256"
+        sent["x-amz-server-side-encryption"] = "aws:kms" if parameters.keyid else "AES256"
         if parameters.keyid:
-            sent["SSEKMSKeyId"] = parameters.keyid
+            sent["x-amz-server-side-encryption-aws-kms-key-id"] = parameters.keyid
     if parameters.storageclass.upper() != "NONE":
-        sent["StorageClass"] = parameters.storageclass.upper()
+        sent["x-amz-storage-class"] = parameters.storageclass.upper()
     # Objects are private unless something else is asked for: a request that says so needs one more permission.
     if not parameters.objectownership and parameters.objectacl != "private":
-        sent["ACL"] = parameters.objectacl
+        sent["x-amz-acl"] = parameters.objectacl
     return sent

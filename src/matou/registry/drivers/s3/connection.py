@@ -1,187 +1,239 @@
-"""The client of aiobotocore, set up from ``storage.s3``.
+"""Requests to a bucket: signed, sent and read, each once.
 
-Requests are repeated by ours, not by the library, so that each one counts for the limit. Bodies of requests are signed,
-but for large ones, whose checksum is in a signed header.
+The library of Amazon takes a millisecond of the processor for a request, most of what a small push takes. So it finds
+endpoints and credentials, and requests are made here.
 
-Concurrency: clients are made when the first request asks for them, as they belong to the running event loop.
+Concurrency: connections are made when the first request asks for them, as they belong to the running event loop.
 
-Source: Distribution's s3-aws driver for what the options do; the AWS SDKs and Tools reference guide for credentials and
-settings that come from elsewhere.
+Source: Amazon S3 API reference.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import copy
 import hashlib
-from contextlib import AsyncExitStack
+import os
+import ssl
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from aiobotocore.config import AioConfig
-from aiobotocore.httpsession import AIOHTTPSession
-from aiobotocore.session import get_session
+import aiohttp
+from botocore.exceptions import ClientError
+from botocore.httpsession import get_cert_path
+from yarl import URL
 
-from matou.registry.drivers.s3.body import Body, SmallBody
+from matou.registry.drivers.s3.documents import Document, error_of
+from matou.registry.drivers.s3.place import Keys, Place, endpoint_url, find_place
 from matou.registry.drivers.s3.request_log import RequestLog
+from matou.registry.drivers.s3.signing import UNSIGNED, encoded_key, encoded_query
 
 if TYPE_CHECKING:
-    import ssl
-
-    from types_aiobotocore_s3 import S3Client
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from matou.config.sections.s3 import S3Parameters
+    from matou.registry.drivers.s3.body import Chunks
 
 CONNECT_SECONDS = 10
-READ_SECONDS = 60
+READ_SECONDS = 60  # without a byte
+COPY_SECONDS = 300  # without a byte, while the service copies
 CONNECTIONS = 128  # of a worker; more requests wait for one
+KEPT_SECONDS = 15  # that a connection without a request is kept; Amazon closes it after 20
+BUFFER = 1 << 20  # bytes that are read ahead
+LARGEST_ANSWER = 64 << 20  # bytes of an answer that is not a stream
+REDIRECTION = 300  # status
+# The service begins to answer before it knows how they end.
+MAY_FAIL_LATE = frozenset(("CompleteMultipartUpload", "CopyObject", "UploadPartCopy"))
+EMPTY = hashlib.sha256().hexdigest()
 
 
-class SystemTrust(AIOHTTPSession):  # type: ignore[misc]  # the library has no types
-    """Connections that trust the certificates of the operating system, besides those of the library."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request.
 
-    def _get_ssl_context(self) -> ssl.SSLContext:
-        context: ssl.SSLContext = super()._get_ssl_context()
-        context.load_default_certs()
-        return context
+    Attributes:
+        operation: its name in the reference.
+        method: of HTTP.
+        key: whole key of an object; "" for the bucket.
+        query: parameters, not encoded.
+        headers: their names in lower case.
+        body: bytes, which are signed, or chunks, which are not.
+        patience: seconds without a byte of the answer.
+    """
+
+    operation: str
+    method: str
+    key: str = ""
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Chunks = b""
+    patience: float = READ_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that says that it was done.
+
+    Attributes:
+        headers: letter case does not count.
+        content: all of the body.
+    """
+
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Connection:
-    """A client for requests, and one for signed URLs.
+    """Connections to the service of a bucket.
 
     Args:
         parameters: of the driver.
     """
 
     def __init__(self, parameters: S3Parameters) -> None:
-        self._parameters = parameters
-        self._making = asyncio.Lock()
-        self._closing = AsyncExitStack()
-        self._clients: dict[str | None, S3Client] = {}
         self.endpoint = endpoint_url(parameters.regionendpoint, secure=parameters.secure)
+        self._parameters = parameters
+        self._keys = Keys(parameters)
+        self._log = RequestLog.of(parameters.loglevel)
+        self._agent = parameters.useragent or f"matou/{version('matou')}"
+        self._opening = asyncio.Lock()
+        self._places: dict[str | None, Place] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._proxy: str | None = None
 
-    async def client(self) -> S3Client:
-        """Return the client for requests."""
-        return await self._client(self.endpoint)
+    async def send(self, call: Call) -> Reply:
+        """Send a request and return its answer.
 
-    async def url_client(self) -> S3Client:
-        """Return the client that signs URLs for others."""
-        return await self._client(endpoint_url(self._parameters.redirectendpoint, secure=True) or self.endpoint)
+        Raises:
+            ClientError: the service refuses it.
+            BotoCoreError: there is no key, or no endpoint.
+            aiohttp.ClientError: the connection failed.
+            TimeoutError: nothing came.
+        """
+        async with self._answer(call) as answer:
+            content = await _read(answer)
+            failed_late = call.operation in MAY_FAIL_LATE and Document.parse(content, "Error") is not None
+            if answer.status >= REDIRECTION or failed_late:
+                raise ClientError(error_of(answer.status, answer.headers, content), call.operation)
+            return Reply(answer.headers, content)
 
-    async def _client(self, endpoint: str | None) -> S3Client:
-        found = self._clients.get(endpoint)
-        if found is not None:
-            return found
-        async with self._making:
-            return await self._make(endpoint)
+    @asynccontextmanager
+    async def stream(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send a request and yield its answer, whose body is not read yet.
 
-    async def _make(self, endpoint: str | None) -> S3Client:
-        client = self._clients.get(endpoint)  # another request may have made it while this one waited
-        if client is None:
-            client = self._clients[endpoint] = await self._enter(endpoint)
-        return client
+        Raises:
+            ClientError: as for ``send``, and the others as well.
+        """
+        async with self._answer(call) as answer:
+            if answer.status >= REDIRECTION:
+                raise ClientError(error_of(answer.status, answer.headers, await _read(answer)), call.operation)
+            yield answer
 
-    async def _enter(self, endpoint: str | None) -> S3Client:
-        client: S3Client = await self._closing.enter_async_context(self._creating(endpoint))
-        events = client.meta.events
-        events.register_last("before-call.s3", prepare)
-        events.register("before-call.s3.DeleteObjects", self._add_digest)
-        RequestLog.of(self._parameters.loglevel).register(events)
-        if self._parameters.useragent:
-            events.register("before-send.s3", self._name)
-        return client
-
-    def _creating(self, endpoint: str | None) -> Any:
-        parameters = self._parameters
-        return get_session().create_client(
-            "s3",
-            region_name=parameters.region,
-            endpoint_url=endpoint,
-            use_ssl=parameters.secure,
-            verify=False if parameters.skipverify else None,
-            aws_access_key_id=parameters.accesskey or None,
-            aws_secret_access_key=parameters.secretkey or None,
-            aws_session_token=parameters.sessiontoken or None,
-            config=_settings(parameters, own_endpoint=endpoint is None),
+    @asynccontextmanager
+    async def _answer(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
+        place = await self._place(self.endpoint)
+        session = self._session or await self._open(place)
+        path = place.path + encoded_key(call.key)
+        payload = UNSIGNED
+        if isinstance(call.body, bytes):
+            payload = hashlib.sha256(call.body).hexdigest() if call.body else EMPTY
+        headers = place.signer.headers(
+            await self._keys.current(),
+            datetime.now(UTC),
+            method=call.method,
+            host=place.host,
+            path=path,
+            query=call.query,
+            headers={**call.headers, "user-agent": self._agent},
+            payload=payload,
         )
+        url = f"{place.origin}{path}?{encoded_query(call.query)}" if call.query else f"{place.origin}{path}"
+        with self._log.watching(call.operation, call.key or dict(call.query).get("prefix", "")) as watched:
+            async with session.request(
+                call.method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=call.body or None,
+                proxy=self._proxy,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=call.patience),
+            ) as answer:
+                watched.answered(answer.status, answer.headers.get("x-amz-request-id", "unknown"))
+                yield answer
 
-    def _add_digest(self, params: dict[str, Any], context: dict[str, Any], **_kwargs: Any) -> None:
-        """Add what older compatible services ask for; the library has only a checksum of the newer kind."""
-        digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
-        params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
-        if self._parameters.checksum == "md5":
-            context.pop("checksum", None)
+    async def signed_url(self, method: str, key: str, seconds: int) -> str:
+        """Return a URL by which whoever knows it gets an object.
 
-    def _name(self, request: Any, **_kwargs: Any) -> None:
-        request.headers["User-Agent"] = self._parameters.useragent  # the library adds to it; it is not signed
+        Args:
+            method: of HTTP.
+            key: whole key of the object.
+            seconds: how long it is good; a key that is good for a shorter time ends it.
 
-    async def forget(self) -> None:
-        """Close the clients, so that the next request looks for credentials again."""
-        async with self._making:
-            self._clients.clear()
-            closing, self._closing = self._closing, AsyncExitStack()
-        await closing.aclose()
+        Raises:
+            BotoCoreError: there is no key, or no endpoint.
+        """
+        place = await self._place(endpoint_url(self._parameters.redirectendpoint, secure=True) or self.endpoint)
+        path = place.path + encoded_key(key)
+        query = place.signer.query(
+            await self._keys.current(), datetime.now(UTC), method=method, host=place.host, path=path, seconds=seconds
+        )
+        return f"{place.origin}{path}?{query}"
+
+    async def _place(self, endpoint: str | None) -> Place:
+        found = self._places.get(endpoint)
+        if found is None:
+            async with self._opening:
+                found = self._places.get(endpoint) or await find_place(self._parameters, endpoint)
+                self._places[endpoint] = found
+        return found
+
+    async def _open(self, place: Place) -> aiohttp.ClientSession:
+        async with self._opening:
+            session = self._session  # another request may have made it while this one waited
+            if session is None:
+                self._proxy = proxy_of(place.origin)
+                verified = not self._parameters.skipverify
+                trusted = await asyncio.to_thread(_trusted) if place.origin.startswith("https:") and verified else False
+                session = self._session = aiohttp.ClientSession(
+                    connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS, ssl=trusted),
+                    auto_decompress=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    read_bufsize=BUFFER,
+                    skip_auto_headers=("accept", "accept-encoding", "content-type"),
+                )
+            return session
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.forget()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
 
-def _settings(parameters: S3Parameters, *, own_endpoint: bool) -> AioConfig:
-    """Return the library's settings.
-
-    Args:
-        parameters: of the driver.
-        own_endpoint: whether the library chooses the endpoint, of Amazon.
-    """
-    s3: dict[str, Any] = {
-        "addressing_style": "path" if parameters.has_path_style else "virtual",
-        "payload_signing_enabled": True,
-    }
-    amazon: dict[str, Any] = {}
-    if own_endpoint:
-        amazon = {
-            "use_dualstack_endpoint": parameters.usedualstack,
-            "use_fips_endpoint": parameters.usefipsendpoint,
-        }
-        if parameters.accelerate:
-            s3["use_accelerate_endpoint"] = True
-    return AioConfig(
-        http_session_cls=SystemTrust,
-        warm_up_loader_caches=True,
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        max_pool_connections=CONNECTIONS,
-        retries={"total_max_attempts": 1},
-        signature_version="s3v4",
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        user_agent_extra=f"matou/{version('matou')}",
-        s3=s3,
-        **amazon,
-    )
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    content = bytearray()
+    async for piece in answer.content.iter_any():
+        content += piece
+        if len(content) > LARGEST_ANSWER:
+            raise aiohttp.ClientPayloadError("the answer is too long")
+    return bytes(content)
 
 
-def prepare(params: dict[str, Any], context: dict[str, Any], **_kwargs: Any) -> None:
-    """Change what the library does with a request, before it is signed.
-
-    Args:
-        params: the request; its headers and body.
-        context: what the library knows about it.
-    """
-    # It would ask elsewhere for the region and send the request again; a wrong region shall be told.
-    context.setdefault("s3_redirect", {})["redirected"] = True
-    params["headers"].pop("Expect", None)  # a round trip each, and the server's answer is read all the same
-    if isinstance(params.get("body"), Body) and not isinstance(params["body"], SmallBody):
-        settings = copy.copy(context["client_config"])
-        settings.s3 = {**settings.s3, "payload_signing_enabled": False}
-        context["client_config"] = settings
+def _trusted() -> ssl.SSLContext:
+    """Return what trusts the authorities of the operating system, and those that environment or library name."""
+    context = ssl.create_default_context()
+    context.load_verify_locations(os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
+    return context
 
 
-def endpoint_url(given: str, *, secure: bool) -> str | None:
-    """Return the URL of an endpoint that may be given without a scheme; None for the region's own."""
-    if not given:
+def proxy_of(origin: str) -> str | None:
+    """Return the proxy that the environment names for a service, if it does."""
+    parts = urlsplit(origin)
+    if proxy_bypass(parts.hostname or ""):
         return None
-    url = given if "://" in given else f"{'https' if secure else 'http'}://{given}"
-    return url.rstrip("/")
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")

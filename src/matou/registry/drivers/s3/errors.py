@@ -24,7 +24,6 @@ from botocore.exceptions import (
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
-    ProxyConnectionError,
     SSLError,
 )
 from botocore.parsers import ResponseParserError
@@ -92,10 +91,6 @@ class Unsupported(StorageError):  # noqa: N818 -- as NotFound
     """The service does not have the operation, or not for this object."""
 
 
-class CredentialsMissing(StorageError):  # noqa: N818 -- as NotFound
-    """No key is configured, and none was found elsewhere."""
-
-
 class Failures:
     """Translates errors of one bucket.
 
@@ -134,7 +129,7 @@ class Failures:
         if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
             return Transient(f"s3 {operation}: the credentials could not be fetched: {_line(error)}")
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
-            return CredentialsMissing(
+            return StorageError(
                 self._named(
                     f"s3 {operation}: there are no credentials ({_line(error)}); set storage.s3.accesskey and "
                     "storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID and "
@@ -157,7 +152,7 @@ class Failures:
         inner = error.kwargs.get("error") if isinstance(error, BotoCoreError) else error
         if isinstance(error, SSLError) or isinstance(inner, aiohttp.ClientSSLError):
             return self._no_tls(inner, operation)
-        if isinstance(error, ProxyConnectionError):
+        if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
             return Transient(f"s3 {operation}: the proxy of the environment cannot be reached: {_line(inner)}")
         if isinstance(error, EndpointConnectionError | aiohttp.ClientConnectorError):
             return Transient(

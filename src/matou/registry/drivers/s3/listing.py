@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from matou.registry.drivers.object_store import Listing, StoredObject
+from matou.registry.drivers.s3.connection import Call
+from matou.registry.drivers.s3.documents import Document, key_of, time_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from types_aiobotocore_s3.type_defs import ListObjectsV2OutputTypeDef, MultipartUploadTypeDef
 
     from matou.registry.drivers.s3.bucket import Bucket
 
@@ -24,13 +24,25 @@ PAGE = 1000  # keys, as many as the service gives
 IN_PARALLEL = 8  # pages that are asked for at a time
 
 
+class _Page(NamedTuple):
+    """A page of a listing.
+
+    Attributes:
+        listing: what it shows.
+        token: by which the next one is asked for; "" for the last.
+    """
+
+    listing: Listing
+    token: str
+
+
 async def pages(bucket: Bucket, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
     """Yield the pages of a listing, one after another. See ``ObjectStore.list``."""
     token = ""
     while True:
-        answer = await _page(bucket, prefix, token, directories=directories)
-        yield _listing(bucket, prefix, answer)
-        token = answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
+        page = await _page(bucket, prefix, token, directories=directories)
+        yield page.listing
+        token = page.token
         if not token:
             return
 
@@ -55,7 +67,7 @@ async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listin
     What has more than a page is asked for directory by directory.
     """
     wanted = deque([_Wanted(prefix)])
-    asked: dict[asyncio.Task[ListObjectsV2OutputTypeDef], _Wanted] = {}
+    asked: dict[asyncio.Task[_Page], _Wanted] = {}
     try:
         while wanted or asked:
             while wanted and len(asked) < IN_PARALLEL:
@@ -64,14 +76,12 @@ async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listin
                 asked[asyncio.create_task(page)] = next_one
             done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                of, answer = asked.pop(task), task.result()
-                token = answer.get("NextContinuationToken", "") if answer.get("IsTruncated") else ""
+                of, (found, token) = asked.pop(task), task.result()
                 if token and not of.directories:
                     wanted.append(_Wanted(of.prefix, directories=True))
                     continue
                 if token:
                     wanted.append(of._replace(token=token))
-                found = _listing(bucket, of.prefix, answer)
                 wanted += [_Wanted(f"{of.prefix}{name}/") for name in found.directories]
                 yield Listing(found.objects, [])
     finally:
@@ -80,41 +90,62 @@ async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listin
         await asyncio.gather(*asked, return_exceptions=True)
 
 
-async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -> ListObjectsV2OutputTypeDef:
-    arguments: dict[str, Any] = {"Bucket": bucket.name, "Prefix": bucket.key(prefix), "MaxKeys": PAGE}
+async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -> _Page:
+    whole = bucket.key(prefix)
+    query = [("list-type", "2"), ("prefix", whole), ("max-keys", str(PAGE)), ("encoding-type", "url")]
     if directories:
-        arguments["Delimiter"] = "/"
+        query.append(("delimiter", "/"))
     if token:
-        arguments["ContinuationToken"] = token
-    answer = await bucket.send("ListObjectsV2", prefix, lambda client: client.list_objects_v2(**arguments))
-    if "IsTruncated" not in answer:  # such as a web page, which must not pass for an empty bucket
+        query.append(("continuation-token", token))
+    reply = await bucket.call(Call("ListObjectsV2", "GET", query=query), prefix)
+    document = Document.parse(reply.content, "ListBucketResult")
+    if document is None:  # such as a web page, which must not pass for an empty bucket
         raise bucket.failures.of_stranger("ListObjectsV2")
-    return answer
-
-
-def _listing(bucket: Bucket, prefix: str, answer: ListObjectsV2OutputTypeDef) -> Listing:
-    root, whole = len(bucket.root), len(bucket.key(prefix))
-    return Listing(
-        [
-            StoredObject(found["Key"][root:], found["Size"], found["LastModified"].timestamp())
-            for found in answer.get("Contents", ())
-        ],
-        [found["Prefix"][whole:].rstrip("/") for found in answer.get("CommonPrefixes", ())],
-    )
-
-
-async def multipart_uploads(bucket: Bucket, prefix: str) -> AsyncIterator[MultipartUploadTypeDef]:
-    """Yield the multipart uploads of keys that begin with a prefix, which are neither complete nor aborted."""
-    arguments: dict[str, Any] = {"Bucket": bucket.name, "Prefix": bucket.key(prefix)}
-    while True:
-        answer = await bucket.send(
-            "ListMultipartUploads", prefix, lambda client: client.list_multipart_uploads(**arguments)
+    encoding = document.text("EncodingType")
+    objects = [
+        StoredObject(
+            key_of(found["Key"], encoding)[len(bucket.root) :], int(found["Size"]), time_of(found["LastModified"])
         )
-        for upload in answer.get("Uploads", ()):
-            if upload["Key"].startswith(arguments["Prefix"]):
-                yield upload
-        if not answer.get("IsTruncated") or not answer.get("NextKeyMarker"):
+        for found in (each.fields() for each in document.children("Contents"))
+    ]
+    names = [
+        key_of(found.text("Prefix"), encoding)[len(whole) :].rstrip("/")
+        for found in document.children("CommonPrefixes")
+    ]
+    truncated = document.text("IsTruncated") == "true"
+    return _Page(Listing(objects, names), document.text("NextContinuationToken") if truncated else "")
+
+
+class FoundUpload(NamedTuple):
+    """A multipart upload.
+
+    Attributes:
+        key: of its object, relative to the root directory.
+        identity: that the service gave to it.
+        initiated: seconds since the epoch.
+    """
+
+    key: str
+    identity: str
+    initiated: float
+
+
+async def multipart_uploads(bucket: Bucket, prefix: str) -> AsyncIterator[FoundUpload]:
+    """Yield the multipart uploads of keys that begin with a prefix, which are neither complete nor aborted."""
+    whole = bucket.key(prefix)
+    given = [("uploads", ""), ("prefix", whole), ("max-uploads", str(PAGE)), ("encoding-type", "url")]
+    markers: list[tuple[str, str]] = []
+    while True:
+        reply = await bucket.call(Call("ListMultipartUploads", "GET", query=[*given, *markers]), prefix)
+        document = Document.parse(reply.content, "ListMultipartUploadsResult")
+        if document is None:
+            raise bucket.failures.of_stranger("ListMultipartUploads")
+        encoding = document.text("EncodingType")
+        for found in document.children("Upload"):
+            key = key_of(found.text("Key"), encoding)
+            if key.startswith(whole):
+                yield FoundUpload(key[len(bucket.root) :], found.text("UploadId"), time_of(found.text("Initiated")))
+        marker = key_of(document.text("NextKeyMarker"), encoding)
+        if document.text("IsTruncated") != "true" or not marker:
             return
-        arguments["KeyMarker"] = answer["NextKeyMarker"]
-        if answer.get("NextUploadIdMarker"):
-            arguments["UploadIdMarker"] = answer["NextUploadIdMarker"]
+        markers = [("key-marker", marker), ("upload-id-marker", document.text("NextUploadIdMarker"))]

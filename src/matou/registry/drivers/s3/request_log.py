@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 log = logging.getLogger("matou.registry")
 
 FAILURES_ONLY = frozenset(("debugwithrequestretries", "debugwithrequesterrors", "retries"))
 OFF = "off"
-ERROR = 400  # status
+
+
+class Watched:
+    """A request that is under way."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.identity = "unknown"
+
+    def answered(self, status: int, identity: str) -> None:
+        """Note the answer.
+
+        Args:
+            status: of HTTP.
+            identity: that the service gave to the request.
+        """
+        self.status = status
+        self.identity = identity
 
 
 class RequestLog:
-    """Logs the requests of clients.
+    """Logs requests.
 
     Args:
         succeeded: whether those that succeeded are logged, too.
@@ -36,35 +57,32 @@ class RequestLog:
             return cls(succeeded=False, failed=False)
         return cls(succeeded=bool(levels - FAILURES_ONLY), failed=True)
 
-    def register(self, events: Any) -> None:
-        """Listen to the events of a client."""
-        if self._failed:
-            events.register("before-send.s3", self._begin)
-            events.register("response-received.s3", self._end)
+    @contextmanager
+    def watching(self, operation: str, where: str) -> Iterator[Watched]:
+        """Log a request that is sent in the block.
 
-    def _begin(self, request: Any, **_kwargs: Any) -> None:
-        request.context["matou_sent"] = time.monotonic()
-
-    def _end(
-        self,
-        event_name: str,
-        parsed_response: Any,
-        context: dict[str, Any],
-        exception: BaseException | None,
-        **_kwargs: Any,
-    ) -> None:
-        metadata = (parsed_response or {}).get("ResponseMetadata", {})
-        status = int(metadata.get("HTTPStatusCode", 0))
-        failed = exception is not None or status >= ERROR
-        if not failed and not self._succeeded:
-            return
-        asked = context.get("s3_redirect", {}).get("params", {})
-        code = (parsed_response or {}).get("Error", {}).get("Code", "")
-        log.info(
-            "s3 request: %s of %s: %s in %.3f s, request id %s",
-            event_name.rpartition(".")[2],
-            asked.get("Key") or asked.get("Prefix") or asked.get("Bucket"),
-            type(exception).__name__ if exception is not None else f"{status} {code}".rstrip(),
-            time.monotonic() - context.get("matou_sent", time.monotonic()),
-            metadata.get("RequestId", "unknown"),
-        )
+        Args:
+            operation: its name.
+            where: key or prefix that it concerns.
+        """
+        watched = Watched()
+        began = time.monotonic()
+        failure = ""
+        try:
+            yield watched
+        except ClientError as error:
+            failure = str(error.response.get("Error", {}).get("Code", ""))
+            raise
+        except Exception as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            if self._failed and (failure or self._succeeded):
+                log.info(
+                    "s3 request: %s of %s: %s in %.3f s, request id %s",
+                    operation,
+                    where,
+                    f"{watched.status or ''} {failure}".strip(),
+                    time.monotonic() - began,
+                    watched.identity,
+                )

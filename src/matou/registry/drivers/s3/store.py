@@ -8,15 +8,20 @@ Source: Amazon S3 API reference, 2006-03-01; Distribution's s3-aws driver for ke
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Segment, SegmentRules, StoredObject
 from matou.registry.drivers.s3.assembly import Assembly
+from matou.registry.drivers.s3.body import content_md5
 from matou.registry.drivers.s3.bucket import Bucket
+from matou.registry.drivers.s3.connection import Call
+from matou.registry.drivers.s3.documents import Document, deletion
 from matou.registry.drivers.s3.errors import SERVER_ERROR
 from matou.registry.drivers.s3.explanation import FORBIDDEN
 from matou.registry.drivers.s3.listing import multipart_uploads, pages, pages_in_parallel
@@ -26,12 +31,11 @@ from matou.registry.drivers.s3.writer import MultipartWriter
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from types_aiobotocore_s3 import S3Client
-
     from matou.config.sections.s3 import S3Parameters
     from matou.registry.drivers.base import ContentWriter
     from matou.registry.drivers.factory import Surroundings
     from matou.registry.drivers.object_store import Listing, ObjectStore
+    from matou.registry.drivers.s3.connection import Connection
     from matou.registry.drivers.s3.parts import Piece
 
 log = logging.getLogger("matou.registry")
@@ -63,48 +67,40 @@ class S3Store:
 
     async def get(self, key: str) -> bytes:
         """See ``ObjectStore.get``."""
-
-        async def request(client: S3Client) -> bytes:
-            answer = await client.get_object(**self._bucket.object(key))
-            async with answer["Body"] as body:
-                content: bytes = await body.read()
-            if len(content) != answer["ContentLength"]:
-                raise Transient(f"{key} came short: {len(content)} bytes of {answer['ContentLength']}")
-            return content
-
-        return await self._bucket.send("GetObject", key, request)
+        return (await self._bucket.call(Call("GetObject", "GET", self._bucket.key(key)), key)).content
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         """See ``ObjectStore.put``."""
-        sent = await self._bucket.contents.arguments(chunks)
-        await self._bucket.send(
-            "PutObject",
-            key,
-            lambda client: client.put_object(**self._bucket.object(key), **sent, **self._bucket.written),
+        content = await self._bucket.contents.prepare(chunks)
+        headers = {**self._bucket.written, **content.headers}
+        await self._bucket.call(
+            Call("PutObject", "PUT", self._bucket.key(key), headers=headers, body=content.body), key
         )
 
     async def head(self, key: str) -> StoredObject:
         """See ``ObjectStore.head``."""
-        answer = await self._bucket.send(
-            "HeadObject", key, lambda client: client.head_object(**self._bucket.object(key))
-        )
-        return StoredObject(key, answer["ContentLength"], answer["LastModified"].timestamp())
+        headers = (await self._bucket.call(Call("HeadObject", "HEAD", self._bucket.key(key)), key)).headers
+        try:
+            modified = parsedate_to_datetime(headers["last-modified"]).timestamp()
+            return StoredObject(key, int(headers["content-length"]), modified)
+        except (KeyError, ValueError):
+            raise self._bucket.failures.of_stranger("HeadObject") from None
 
     def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``ObjectStore.read``."""
         return self._bucket.stream(partial(self._read_once, key), key, start, length)
 
-    async def _read_once(self, key: str, client: S3Client, start: int, length: int) -> AsyncIterator[bytes]:
+    async def _read_once(self, key: str, connection: Connection, start: int, length: int) -> AsyncIterator[bytes]:
         last = start + length - 1
-        answer = await client.get_object(**self._bucket.object(key), Range=f"bytes={start}-{last}")
-        async with answer["Body"] as body:
-            given = answer.get("ContentRange", "")
+        call = Call("GetObject", "GET", self._bucket.key(key), headers={"range": f"bytes={start}-{last}"})
+        async with connection.stream(call) as answer:
+            given = answer.headers.get("content-range", "")
             if not given.startswith(f"bytes {start}-{last}/"):
                 # Of an object that is shorter than the index has it, or from a service that sends it all.
                 raise StorageError(
                     f"{key}: bytes {start}-{last} were asked for, the storage has {given or 'no ranges'}"
                 )
-            async for piece in body.raw_stream.content.iter_any():
+            async for piece in answer.content.iter_any():
                 yield piece
 
     async def _piece(self, piece: Piece) -> list[bytes]:
@@ -114,30 +110,27 @@ class S3Store:
         """See ``ObjectStore.delete``."""
         left = [self._bucket.key(key) for key in keys]
 
-        async def request(client: S3Client) -> None:
+        async def request(connection: Connection) -> None:
             nonlocal left
-            answer = await client.delete_objects(
-                Bucket=self._bucket.name, Delete={"Objects": [{"Key": key} for key in left], "Quiet": True}
-            )
-            failed = [error for error in answer.get("Errors", ()) if error.get("Code") != "NoSuchKey"]
+            body = deletion(left)
+            headers = {"content-md5": content_md5(body), "content-type": "application/xml"}
+            call = Call("DeleteObjects", "POST", query=(("delete", ""),), headers=headers, body=body)
+            document = Document.parse((await connection.send(call)).content, "DeleteResult")
+            if document is None:
+                raise self._bucket.failures.of_stranger(call.operation)
+            errors = [error.fields() for error in document.children("Error")]
+            failed = [error for error in errors if error.get("Code") != "NoSuchKey"]
             if failed:
                 left = [error["Key"] for error in failed]
                 status = FORBIDDEN if failed[0].get("Code") == "AccessDenied" else SERVER_ERROR
                 refusal = {"Error": failed[0], "ResponseMetadata": {"HTTPStatusCode": status}}
-                raise self._bucket.failures.of_answer(refusal, "DeleteObjects", left[0])
+                raise self._bucket.failures.of_answer(refusal, call.operation, left[0])
 
         if len(left) == 1:
-            await self._delete(keys[0])
+            with contextlib.suppress(NotFound):
+                await self._bucket.call(Call("DeleteObject", "DELETE", left[0]), keys[0])
         elif left:
             await self._bucket.send("DeleteObjects", keys[0], request)
-
-    async def _delete(self, key: str) -> None:
-        try:
-            await self._bucket.send(
-                "DeleteObject", key, lambda client: client.delete_object(**self._bucket.object(key))
-            )
-        except NotFound:
-            log.debug("%s was deleted already", key)
 
     async def assemble(self, segments: Sequence[Segment], key: str) -> None:
         """See ``ObjectStore.assemble``."""
@@ -149,8 +142,7 @@ class S3Store:
 
     async def url(self, key: str, method: str, seconds: float) -> str | None:
         """See ``ObjectStore.url``."""
-        operation = "head_object" if method == "HEAD" else "get_object"
-        return await self._bucket.signed_url(operation, key, max(1, min(int(seconds), LONGEST_URL)))
+        return await self._bucket.signed_url(method, key, max(1, min(int(seconds), LONGEST_URL)))
 
     async def copy_from(self, source: ObjectStore, key: str, size: int) -> bool:
         """See ``ObjectStore.copy_from``: this bucket's key may have to read the other bucket."""
@@ -175,9 +167,8 @@ class S3Store:
         aborted = 0
         for prefix in SWEPT:
             async for upload in multipart_uploads(self._bucket, prefix):
-                if upload["Initiated"].timestamp() < before:
-                    key = upload["Key"][len(self._bucket.root) :]
-                    await MultipartUpload(self._bucket, key, upload["UploadId"]).abort()
+                if upload.initiated < before:
+                    await MultipartUpload(self._bucket, upload.key, upload.identity).abort()
                     aborted += 1
         return aborted
 

@@ -20,7 +20,7 @@ from botocore.parsers import ResponseParserError
 
 from matou.config.sections.s3 import S3Parameters
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
-from matou.registry.drivers.s3.errors import CredentialsMissing, Failures
+from matou.registry.drivers.s3.errors import Failures
 
 PARAMETERS = S3Parameters(
     accesskey="the-key", secretkey="the-secret", region="eu-central-1", bucket="images", rootdirectory="/registry"
@@ -111,7 +111,7 @@ def test_a_wrong_clock_is_measured(ahead: int, said: str) -> None:
         (aiohttp.ServerDisconnectedError(), Transient, "Server disconnected"),
         (EndpointConnectionError(endpoint_url="http://there"), Transient, "check storage.s3.regionendpoint"),
         (SSLError(endpoint_url="https://there", error="bad"), Transient, "storage.s3.skipverify: true"),
-        (NoCredentialsError(), CredentialsMissing, "set storage.s3.accesskey and storage.s3.secretkey"),
+        (NoCredentialsError(), StorageError, "set storage.s3.accesskey and storage.s3.secretkey"),
         (ResponseParserError("<html>"), StorageError, "does not speak S3"),
     ],
 )
