@@ -37,7 +37,7 @@ class Answer:
         status: of HTTP.
         body: that is sent.
         headers: besides ``Content-Length``.
-        length: that is announced; that of the body unless given.
+        length: that is announced; that of the body unless given; negative: none is, the connection ends it.
         stalls: seconds of silence before the answer.
     """
 
@@ -96,7 +96,7 @@ class ScriptedServer:
             answer = self._script(asked)
             await asyncio.sleep(answer.stalls)
             length = len(answer.body) if answer.length is None else answer.length
-            lines = [f"HTTP/1.1 {answer.status} x", f"Content-Length: {length}"]
+            lines = [f"HTTP/1.1 {answer.status} x", *([f"Content-Length: {length}"] if length >= 0 else [])]
             lines += [f"{name}: {value}" for name, value in (answer.headers or {}).items()]
             content = b"" if method == "HEAD" else answer.body
             writer.write("\r\n".join([*lines, "", ""]).encode() + content)

@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from botocore.exceptions import ClientError
-from botocore.httpsession import get_cert_path
 from yarl import URL
 
 from matou.registry.drivers.s3.documents import Document, error_of
+from matou.registry.drivers.s3.network import proxy_of, trust
 from matou.registry.drivers.s3.place import Keys, Place, endpoint_url, find_place
 from matou.registry.drivers.s3.request_log import RequestLog
 from matou.registry.drivers.s3.signing import UNSIGNED, encoded_key, encoded_query
@@ -103,7 +99,7 @@ class Connection:
         self._opening = asyncio.Lock()
         self._places: dict[str | None, Place] = {}
         self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
+        self._proxy: URL | None = None
 
     async def send(self, call: Call) -> Reply:
         """Send a request and return its answer.
@@ -196,8 +192,7 @@ class Connection:
             session = self._session  # another request may have made it while this one waited
             if session is None:
                 self._proxy = proxy_of(place.origin)
-                verified = not self._parameters.skipverify
-                trusted = await asyncio.to_thread(_trusted) if place.origin.startswith("https:") and verified else False
+                trusted = await trust(place.origin, self._proxy, verified=not self._parameters.skipverify)
                 session = self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS, ssl=trusted),
                     auto_decompress=False,
@@ -221,19 +216,3 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
         if len(content) > LARGEST_ANSWER:
             raise aiohttp.ClientPayloadError("the answer is too long")
     return bytes(content)
-
-
-def _trusted() -> ssl.SSLContext:
-    """Return what trusts the authorities of the operating system, and those that environment or library name."""
-    context = ssl.create_default_context()
-    context.load_verify_locations(os.environ.get("AWS_CA_BUNDLE") or get_cert_path(verify=True))
-    return context
-
-
-def proxy_of(origin: str) -> str | None:
-    """Return the proxy that the environment names for a service, if it does."""
-    parts = urlsplit(origin)
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")

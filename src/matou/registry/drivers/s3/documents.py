@@ -6,6 +6,7 @@ Source: Amazon S3 API reference.
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+LARGEST = 8 << 20  # bytes; a page of 1,000 keys of 1,024 bytes, each encoded as three, is half of it
+DOCTYPE = b"<!DOCTYPE"
 
 
 class Document:
@@ -29,9 +32,14 @@ class Document:
 
     @classmethod
     def parse(cls, content: bytes, name: str) -> Document | None:
-        """Return the root of a document; None where it is none, or has another name."""
+        """Return the root of a document; None where it is none, or has another name.
+
+        What declares a document type is none: S3 never does, and entities are declared there.
+        """
+        if len(content) > LARGEST or DOCTYPE in content:
+            return None
         try:
-            # Entities cannot blow it up: expat has limits since 2.4.1.
+            # Entities that are hidden by another encoding are limited by expat since 2.4.1.
             element = ET.fromstring(content.strip())  # noqa: S314 -- as said
         except ET.ParseError:
             return None
@@ -82,13 +90,20 @@ def error_of(status: int, headers: Mapping[str, str], content: bytes) -> dict[st
         content: of the answer; empty for HEAD.
     """
     document = Document.parse(content, "Error")
-    fields = document.fields() if document is not None else {"Code": str(status), "Message": ""}
+    fields = document.fields() if document is not None else {"Code": str(status), "Message": _phrase(status)}
     metadata = {
         "HTTPStatusCode": status,
         "HTTPHeaders": {name.lower(): value for name, value in headers.items()},
         "RequestId": fields.get("RequestId") or headers.get("x-amz-request-id", ""),
     }
     return {"Error": fields, "ResponseMetadata": metadata}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
 
 
 def deletion(keys: Sequence[str]) -> bytes:

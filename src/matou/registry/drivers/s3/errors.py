@@ -27,6 +27,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.parsers import ResponseParserError
+from yarl import URL
 
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
 from matou.registry.drivers.s3.explanation import explanation
@@ -229,6 +230,7 @@ class Failures:
             status=status,
             text=str(error.get("Message", "")),
             region=str(headers.get("x-amz-bucket-region") or error.get("Region") or (expected[1] if expected else "")),
+            location=_origin(headers.get("location", "")),
             skew=_skew(headers),
         )
         kind = Unsupported if code == "NotImplemented" or status == NOT_IMPLEMENTED else StorageError
@@ -254,6 +256,14 @@ def _seconds(headers: Any) -> float | None:
         return max(0.0, float(headers["retry-after"]))
     except (KeyError, ValueError):
         return None
+
+
+def _origin(location: str) -> str:
+    """Return scheme, host and port of a URL, whose rest may hold a signature; "" where it is none."""
+    try:
+        return str(URL(location).origin())
+    except ValueError:
+        return ""
 
 
 def _skew(headers: Any) -> float | None:

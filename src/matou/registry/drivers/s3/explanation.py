@@ -69,6 +69,7 @@ def explanation(
     status: int,
     text: str,
     region: str,
+    location: str,
     skew: float | None,
 ) -> str:
     """Return cause and fix of an answer, "" where there is nothing to add to it.
@@ -80,12 +81,15 @@ def explanation(
         status: of HTTP.
         text: of the error.
         region: that the bucket lies in, where the service says so.
+        location: scheme, host and port that the service sends the request on to, or "".
         skew: seconds by which this machine is ahead of the service, if that is known.
     """
     bucket = parameters.bucket
     why = FIXES.get(code, "")
     if region and region != parameters.region:
         why = f"the bucket {bucket} lies in {region}; set storage.s3.region: {region}"
+    elif location and code.isdecimal():  # not of S3, but of a web server in front of it
+        why = f"the answer is to look at {location}; set storage.s3.regionendpoint to where the service is"
     elif code == "RequestTimeTooSkewed":
         why = f"the clock of this machine {_wrong_by(skew)}; have it set by NTP (chronyd, systemd-timesyncd)"
     elif code == "NoSuchBucket":

@@ -98,22 +98,34 @@ async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -
     if token:
         query.append(("continuation-token", token))
     reply = await bucket.call(Call("ListObjectsV2", "GET", query=query), prefix)
-    document = Document.parse(reply.content, "ListBucketResult")
-    if document is None:  # such as a web page, which must not pass for an empty bucket
-        raise bucket.failures.of_stranger("ListObjectsV2")
+    try:
+        return _parsed(reply.content, bucket.root, whole)
+    except (KeyError, ValueError):
+        raise bucket.failures.of_stranger("ListObjectsV2") from None
+
+
+def _parsed(content: bytes, root: str, prefix: str) -> _Page:
+    """Return a page that was asked for.
+
+    Raises:
+        KeyError, ValueError: it is none, such as a web page, which must not pass for an empty bucket.
+    """
+    document = Document.parse(content, "ListBucketResult")
+    if document is None:
+        raise ValueError("not a listing")
     encoding = document.text("EncodingType")
     objects = [
-        StoredObject(
-            key_of(found["Key"], encoding)[len(bucket.root) :], int(found["Size"]), time_of(found["LastModified"])
-        )
+        StoredObject(key_of(found["Key"], encoding)[len(root) :], int(found["Size"]), time_of(found["LastModified"]))
         for found in (each.fields() for each in document.children("Contents"))
     ]
     names = [
-        key_of(found.text("Prefix"), encoding)[len(whole) :].rstrip("/")
+        key_of(found.text("Prefix"), encoding)[len(prefix) :].rstrip("/")
         for found in document.children("CommonPrefixes")
     ]
-    truncated = document.text("IsTruncated") == "true"
-    return _Page(Listing(objects, names), document.text("NextContinuationToken") if truncated else "")
+    token = document.text("NextContinuationToken") if document.text("IsTruncated") == "true" else None
+    if token == "":  # as from services that know the older listing only
+        raise ValueError("the listing goes on, and does not tell where")
+    return _Page(Listing(objects, names), token or "")
 
 
 class FoundUpload(NamedTuple):

@@ -93,14 +93,18 @@ class Keys:
         """
         if self._given.key:
             return self._given
-        if self._found is None:
-            async with self._finding:
+        found = self._found or await self._find()
+        frozen = await found.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+
+    async def _find(self) -> Any:
+        async with self._finding:
+            if self._found is None:  # another request may have found it while this one waited
                 # What is not there may be there later: nobody remembers that it was not.
                 self._found = await get_session().get_credentials()
-        if self._found is None:
-            raise NoCredentialsError
-        frozen = await self._found.get_frozen_credentials()
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+            if self._found is None:
+                raise NoCredentialsError
+            return self._found
 
 
 def endpoint_url(given: str, *, secure: bool) -> str | None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("matou.registry")
 
 LONGEST_URL = 7 * 24 * 3600  # seconds, of signature version 4
+TELL_LENGTH = ("content-length", "transfer-encoding")  # a connection that breaks shows with either
 SWEPT = ("docker/registry/v2/", "matou/")  # the bucket may hold more than a registry
 
 
@@ -67,7 +68,14 @@ class S3Store:
 
     async def get(self, key: str) -> bytes:
         """See ``ObjectStore.get``."""
-        return (await self._bucket.call(Call("GetObject", "GET", self._bucket.key(key)), key)).content
+
+        async def request(connection: Connection) -> bytes:
+            reply = await connection.send(Call("GetObject", "GET", self._bucket.key(key)))
+            if not any(name in reply.headers for name in TELL_LENGTH):  # it might have been cut off
+                raise Transient(f"{key}: the storage did not tell how long it is")
+            return reply.content
+
+        return await self._bucket.send("GetObject", key, request)
 
     async def put(self, key: str, chunks: Sequence[bytes]) -> None:
         """See ``ObjectStore.put``."""

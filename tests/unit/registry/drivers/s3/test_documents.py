@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from matou.registry.drivers.s3.documents import Document, completion, deletion, error_of, key_of, time_of
+from matou.registry.drivers.s3.documents import LARGEST, Document, completion, deletion, error_of, key_of, time_of
 
 NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
@@ -26,10 +26,18 @@ def test_what_is_no_document(content: bytes) -> None:
     assert Document.parse(content, "R") is None
 
 
-def test_entities_do_not_blow_up() -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_do_not_blow_up(encoding: str) -> None:
     entities = "".join(f'<!ENTITY a{number} "{f"&a{number - 1};" * 10}">' for number in range(1, 12))
     bomb = f'<!DOCTYPE R [<!ENTITY a0 "0123456789">{entities}]><R>&a11;</R>'
-    assert Document.parse(bomb.encode(), "R") is None
+    assert Document.parse(bomb.encode(encoding), "R") is None
+
+
+@pytest.mark.parametrize(
+    "content", [b'<!DOCTYPE R [<!ENTITY a "x">]><R>&a;</R>', b"<R>" + b" " * LARGEST + b"</R>", b"<R>" * 100_000]
+)
+def test_what_s3_never_sends(content: bytes) -> None:
+    assert Document.parse(content, "R") is None
 
 
 def test_errors_are_as_the_library_has_them() -> None:
@@ -44,7 +52,8 @@ def test_errors_are_as_the_library_has_them() -> None:
         "HTTPHeaders": {"x-amz-request-id": "H", "content-type": "application/xml"},
         "RequestId": "R",
     }
-    assert error_of(403, {}, b"")["Error"] == {"Code": "403", "Message": ""}
+    assert error_of(403, {}, b"")["Error"] == {"Code": "403", "Message": "Forbidden"}
+    assert error_of(599, {}, b"")["Error"] == {"Code": "599", "Message": ""}
 
 
 def test_what_is_sent_is_what_the_library_sends() -> None:

@@ -78,6 +78,69 @@ def test_authorities_of_the_environment(authority: Authority, monkeypatch: pytes
     assert fetch(authority) == b"content"
 
 
+def test_an_authority_of_the_profile(authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    profile = tmp_path / "config"
+    profile.write_text(f"[default]\nca_bundle = {authority.path}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(profile))
+    assert fetch(authority) == b"content"
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_authorities_that_cannot_be_read(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_text(content)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    with pytest.raises(StorageError, match=rf"no certificates can be read from {bundle}: .*; correct AWS_CA_BUNDLE"):
+        fetch(authority)
+    assert fetch(authority, skipverify=True) == b"content"
+
+
+@pytest.mark.parametrize("prefix", ["", "//", "http://user:word@"])
+def test_proxies_as_they_are_written(authority: Authority, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:  # noqa: ARG001 -- clears them
+    async def whole() -> None:
+        async with scripted_server(lambda _: Answer(200, b"content")) as proxy:
+            monkeypatch.setenv("http_proxy", prefix + proxy.url.removeprefix("http://"))
+            assert await get({"regionendpoint": "http://s3.example.com"}) == b"content"
+            assert ("proxy-authorization" in proxy.asked[0].headers) == ("@" in prefix)
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"},
+        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "HOST:PORT"},
+        {"http_proxy": ""},
+        {"https_proxy": "http://127.0.0.1:1"},
+        {"all_proxy": "socks5://127.0.0.1:1"},
+    ],
+)
+def test_where_no_proxy_counts(
+    authority: Authority,  # noqa: ARG001 -- clears them
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+) -> None:
+    async def whole() -> None:
+        async with scripted_server(lambda _: Answer(200, b"content")) as server:
+            for name, value in variables.items():
+                monkeypatch.setenv(name, value.replace("HOST:PORT", server.url.removeprefix("http://")))
+            assert await get({"regionendpoint": server.url}) == b"content"
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("given", ["socks5://user:word@127.0.0.1:1", "http://user:word@127.0.0.1:99999", "http://"])
+def test_what_is_no_proxy(authority: Authority, monkeypatch: pytest.MonkeyPatch, given: str) -> None:  # noqa: ARG001 -- clears them
+    monkeypatch.setenv("http_proxy", given)
+    with pytest.raises(StorageError, match="HTTP_PROXY of the environment is no URL of an HTTP proxy") as caught:
+        asyncio.run(get({"regionendpoint": "http://s3.example.com"}))
+    assert "word" not in str(caught.value)
+
+
 def test_the_proxy_of_the_environment(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clears it
     async def whole() -> None:
         def script(asked: Asked) -> Answer:
