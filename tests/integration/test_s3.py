@@ -190,3 +190,29 @@ def test_large_blobs_are_encrypted_by_whatever_way_they_come(registry: MatouRegi
                     answer = httpx.get(answer.headers["Location"], headers=headers, trust_env=False)
                     assert answer.headers["x-amz-server-side-encryption"] == "aws:kms"
                 assert answer.content == expected
+
+
+def requests(registry: MatouRegistry, operation: str, digest: str) -> int:
+    """Return how many requests of an operation the registry has sent for a blob."""
+    lines = registry.log.read_text().splitlines()
+    return sum(f"s3 request: {operation} of " in line and digest.partition(":")[2] in line for line in lines)
+
+
+def test_a_blob_that_comes_in_the_last_request_is_not_copied(registry: MatouRegistry) -> None:
+    content = blob(11 * MIB)
+    with contextlib.closing(Hub(registry.url)) as hub:
+        location = hub.ask("POST", f"/v2/{NAME}/blobs/uploads/").headers["location"]
+        wrong = httpx.URL(location).copy_merge_params({"digest": blob(5).digest})
+        assert hub.ask("PUT", str(wrong), content=content.content).status_code == 400
+        assert hub.ask("GET", location).status_code == 404
+        location = hub.ask("POST", f"/v2/{NAME}/blobs/uploads/").headers["location"]
+        right = str(httpx.URL(location).copy_merge_params({"digest": content.digest}))
+        assert hub.ask("PATCH", location, content=b"x").status_code == 202
+        assert hub.ask("PUT", right, content=content.content).status_code == 416
+        assert hub.ask("DELETE", location).status_code == 204
+        assert hub.ask("PUT", right, content=content.content).status_code == 404
+        assert hub.ask("HEAD", f"/v2/{NAME}/blobs/{content.digest}").status_code == 404
+        assert hub.push_blob(NAME, content) == content
+    assert requests(registry, "UploadPart", content.digest) == 3
+    assert requests(registry, "CompleteMultipartUpload", content.digest) == 1
+    assert requests(registry, "UploadPartCopy", content.digest) == requests(registry, "CopyObject", content.digest) == 0

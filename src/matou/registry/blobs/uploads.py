@@ -173,7 +173,7 @@ class Uploads:
             RegistryError: BLOB_UPLOAD_UNKNOWN or RANGE_INVALID.
         """
         if is_stored:
-            await self._forget(state.repository, state.uuid)
+            await self.forget(state.repository, state.uuid)
             return
         self._forget_hashers(state.uuid)
         data = layout.upload(state.repository, state.uuid)
@@ -230,9 +230,10 @@ class Uploads:
             RegistryError: BLOB_UPLOAD_UNKNOWN.
         """
         await self.size(repository, upload)
-        await self._forget(repository, upload)
+        await self.forget(repository, upload)
 
-    async def _forget(self, repository: str, upload: str) -> None:
+    async def forget(self, repository: str, upload: str) -> None:
+        """Delete an upload, whether it is there or not."""
         self._forget_hashers(upload)
         await self._driver.delete(layout.upload(repository, upload))
 

@@ -90,15 +90,7 @@ class Uploads:
         length = request.content_length
         if length is not None and length <= SMALL:
             return await push_small(context, self._commit, request, repository, digest, identity)
-        received = await context.uploads.receive(request.chunks(), digest, length)
-        try:
-            async with context.change():
-                if not await self._commit.is_stored(digest, received.size):
-                    await received.commit(context.driver)
-                await self._commit.record(repository, digest, received.size, identity)
-        finally:
-            await received.discard()
-        return self._commit.created(request, repository, digest)
+        return await push_whole(context, self._commit, request, repository, digest, identity)
 
     async def _mount(self, request: Request, repository: str, digest: Digest, identity: Identity) -> Response | None:
         context = self._context
@@ -236,11 +228,36 @@ class Upload:
         length = request.content_length
         if length == 0 or (length is None and request.headers.get("transfer-encoding") is None):
             # Without a last chunk an older Location is as good as the newest: the digest decides.
-            state = at_size(state, await context.uploads.size(repository, reference))
+            if state.digest != digest.hex or state.algorithm != digest.algorithm:
+                state = at_size(state, await context.uploads.size(repository, reference))
             return await finish(context, self._commit, request, state, digest, identity)
         state, length = await self._at_range(request, state)
+        if await self._is_whole(state, length):
+            return await self._finish_at_once(request, state, digest, identity)
         state = await context.uploads.append(state, request.chunks(), length)
         return await finish(context, self._commit, request, state, digest, identity)
+
+    async def _is_whole(self, state: UploadState, length: int | None) -> bool:
+        """Tell whether the request that finishes an upload has all of a large blob, where finishing is a copy."""
+        context = self._context
+        is_large = length is None or length > SMALL
+        if state.offset or not is_large or not context.driver.shared:
+            return False
+        return await context.uploads.size(state.repository, state.uuid) == 0
+
+    async def _finish_at_once(
+        self, request: Request, state: UploadState, digest: Digest, identity: Identity
+    ) -> Response:
+        """Take the blob to its place as it comes in, and forget the upload."""
+        uploads = self._context.uploads
+        try:
+            answer = await push_whole(self._context, self._commit, request, state.repository, digest, identity)
+        except RegistryError as error:
+            if error.code == "DIGEST_INVALID":
+                await uploads.forget(state.repository, state.uuid)
+            raise
+        await uploads.forget(state.repository, state.uuid)
+        return answer
 
     async def delete(self, request: Request, repository: str, reference: str, _identity: Identity) -> Response:
         """Cancel an upload: 204, or 404 BLOB_UPLOAD_UNKNOWN."""
@@ -289,6 +306,21 @@ async def push_small(
     async with context.change():
         await context.uploads.put_small(content, digest, is_stored=await commit.is_stored(digest, len(content)))
         await commit.record(repository, digest, len(content), identity)
+    return commit.created(request, repository, digest)
+
+
+async def push_whole(
+    context: Context, commit: BlobCommit, request: Request, repository: str, digest: Digest, identity: Identity
+) -> Response:
+    """Push a blob whose whole content is the request's body, straight to its place."""
+    received = await context.uploads.receive(request.chunks(), digest, request.content_length)
+    try:
+        async with context.change():
+            if not await commit.is_stored(digest, received.size):
+                await received.commit(context.driver)
+            await commit.record(repository, digest, received.size, identity)
+    finally:
+        await received.discard()
     return commit.created(request, repository, digest)
 
 

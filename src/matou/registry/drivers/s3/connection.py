@@ -148,7 +148,7 @@ class Connection:
             payload=payload,
         )
         url = f"{place.origin}{path}?{encoded_query(call.query)}" if call.query else f"{place.origin}{path}"
-        with self._log.watching(call.operation, call.key or dict(call.query).get("prefix", "")) as watched:
+        with self._log.watching(call.operation, call.key or dict(call.query).get("prefix") or "the bucket") as watched:
             async with session.request(
                 call.method,
                 URL(url, encoded=True),
