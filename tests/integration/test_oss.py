@@ -103,8 +103,8 @@ def test_blobs_come_from_the_storage_or_through_the_registry(registry: MatouRegi
 def test_a_storage_that_is_busy_is_not_noticed(server: OssServer, registry: MatouRegistry, hub: Hub) -> None:
     for operation in ("PutObject", "CopyObject", "UploadPartCopy", "CompleteMultipartUpload"):
         server.front.faults.coming.append(Fault(operation, status=503, code="ServiceBusy"))
-    content = hub.push_blob(NAME, blob(6 * MIB))
-    hub.push_blob(NAME, blob(2 * MIB))
+    content = hub.push_blob(NAME, blob(6 * MIB), chunk=6 * MIB)
+    hub.push_blob(NAME, blob(2 * MIB), chunk=2 * MIB)
     if not is_redirected(registry):
         server.front.faults.coming.append(Fault("GetObject", after=MIB))
     pulled = hub.ask("GET", f"/v2/{NAME}/blobs/{content.digest}", follow_redirects=True)
