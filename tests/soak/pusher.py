@@ -40,21 +40,24 @@ class Pusher:
         url: of the registry.
         seed: of what it does.
         tolerated: what an error answer may say; the request is then in doubt, as if there were no answer.
+        large: how many large uploads it begins each time that it works.
     """
 
-    def __init__(self, number: int, url: str, seed: int, tolerated: str | None = None) -> None:
+    def __init__(self, number: int, url: str, seed: int, tolerated: str | None = None, large: int = 2) -> None:
         self.ledger = Ledger()
         self.latest: dict[str, Image] = {}  # what it may have made LATEST
         self.interrupted: list[Interrupted] = []
         self.acknowledged = 0
         self.resumed = 0
         self.failures: list[str] = []  # answers that no kill explains
+        self.broken: list[str] = []  # requests without an answer
         self.refused = 0
         self._tolerated = tolerated
         self._number = number
         self.hub = Hub(url)
         self._random = random.Random(seed)  # noqa: S311 -- no secret
         self._repositories = (f"soak/own{number}", SHARED)
+        self._large = large
         self._large_left = 0
 
     def close(self) -> None:
@@ -62,12 +65,13 @@ class Pusher:
 
     def run(self, stop: threading.Event) -> None:
         """Work until told to stop; what breaks off is in doubt."""
-        self._large_left = 2
+        self._large_left = self._large
         while not stop.is_set():
             try:
                 self._step()
-            except httpx.TransportError:
+            except httpx.TransportError as error:
                 # The process on the other side was killed; the next connection finds another one, or none.
+                self.broken.append(repr(error))
                 stop.wait(0.01)
             except AssertionError as error:
                 if self._tolerated is not None and self._tolerated in str(error):

@@ -14,9 +14,10 @@ import typer
 from matou.cli.failure import CommandFailed
 from matou.cli.language import mark
 from matou.cli.language import text as _
-from matou.cli.registry import ConfigurationPath, configuration_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from matou.config.distribution import Configuration
     from matou.registry.migration.report import Report
 
@@ -86,6 +87,12 @@ def migrate(
             "--verify", help=_("Read every blob back and copy those again whose content is not what its digest says.")
         ),
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help=_("While the registry serves: follow its pushes, and have it change over in the end.")
+        ),
+    ] = False,
     jobs: Annotated[
         int, typer.Option("--jobs", metavar="N", min=1, max=256, help=_("Objects that are copied at a time."))
     ] = 16,
@@ -97,52 +104,26 @@ def migrate(
     from matou.registry.drivers.base import StorageError
     from matou.registry.migration.bulk import Options
     from matou.registry.migration.guards import MigrationRefused
+    from matou.registry.migration.live import migrate_live
     from matou.registry.migration.offline import migrate as migrate_offline
 
     options = Options(dry_run=dry_run, delete=delete, verify=verify, jobs=jobs)
     try:
         with transfer_display(sys.stderr, None if as_json else _print_plan) as display:
-            report = migrate_offline(present, coming, options, display)
+            if live and not dry_run:
+                report = migrate_live(present, coming, destination, options, display)
+            else:
+                report = migrate_offline(present, coming, options, display)
     except (MigrationRefused, StorageError) as error:
         raise CommandFailed(str(error)) from error
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(report) | {"complete": report.is_complete, "agree": report.agrees}))
     else:
-        _print(report)
-    if report.failed or not (report.dry_run or report.is_complete):
-        raise CommandFailed(_not_complete(report))
+        _print(report, destination if live else None)
+    problem = _problem(report)
+    if problem:
+        raise CommandFailed(problem)
     return 0
-
-
-@app.command(
-    "check-access",
-    help=_(
-        "Try everything that the registry will do in its storage, with probes that are deleted again: what the key may "
-        "not do, a wrong region or clock, what a proxy spoils. In read-only mode nothing is written."
-    ),
-)
-def check_access(
-    config: ConfigurationPath = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help=_("Print the steps as JSON."))] = False,
-) -> int:
-    """Try the storage."""
-    configuration = load(configuration_path(config))
-    import asyncio
-
-    from matou.cli.access import show
-    from matou.registry.access import try_storage
-    from matou.registry.drivers.base import StorageError
-
-    try:
-        outcomes = asyncio.run(try_storage(configuration, None if as_json else show))
-    except StorageError as error:
-        raise CommandFailed(str(error)) from error
-    failed = any(outcome.problem for outcome in outcomes)
-    if as_json:
-        steps = [dataclasses.asdict(outcome) for outcome in outcomes]
-        typer.echo(json.dumps({"driver": configuration.storage.driver, "ok": not failed, "steps": steps}))
-    return 1 if failed else 0
 
 
 def _print_plan(action: str, path: str) -> None:
@@ -150,37 +131,57 @@ def _print_plan(action: str, path: str) -> None:
     typer.echo(_(wording).format(path=path))
 
 
-def _not_complete(report: Report) -> str:
+def _problem(report: Report) -> str:
+    if report.failed and report.switched:
+        return _(
+            "{count} objects are damaged or missing in the old storage and were not copied; the lines above name them."
+        ).format(count=report.failed)
     if report.failed:
         return _("{count} objects were not copied; the lines above say why. Run the command again.").format(
             count=report.failed
         )
-    return _("the destination lacks objects of the source. Run the command again.")
+    if not (report.dry_run or report.is_complete):
+        return _("the destination lacks objects of the source. Run the command again.")
+    return ""
 
 
-def _print(report: Report) -> None:
-    from matou.cli.transfer_display import bytes_text, duration_text
+def _print(report: Report, switched_to: Path | None) -> None:
+    from matou.cli.transfer_display import duration_text
 
-    lines = [
-        _("objects: {count} ({size})").format(count=report.objects, size=bytes_text(report.bytes)),
-        (_("would be copied: {count} ({size})") if report.dry_run else _("copied: {count} ({size})")).format(
-            count=report.copied, size=bytes_text(report.copied_bytes)
-        ),
-        _("already there: {count}").format(count=report.skipped),
-        (_("would be deleted: {count}") if report.dry_run else _("deleted: {count}")).format(count=report.deleted),
-        _("failed: {count}").format(count=report.failed),
-        _("at the source: {source}, at the destination: {destination} (uploads in progress are left out)").format(
-            source=report.source_count, destination=report.destination_count
-        ),
-        _verdict(report),
-        _("time: {duration}").format(duration=duration_text(report.seconds)),
-    ]
-    wording = INDEX.get(report.index)
-    if wording is not None:
-        lines.append(_(wording))
-    for line in lines:
+    for line in (*_counts(report), *_switch(report, switched_to)):
         if line:
             typer.echo(line)
+    typer.echo(_("time: {duration}").format(duration=duration_text(report.seconds)))
+    wording = INDEX.get(report.index)
+    if wording is not None and not report.switched:
+        typer.echo(_(wording))
+
+
+def _counts(report: Report) -> Iterator[str]:
+    from matou.cli.transfer_display import bytes_text
+
+    if report.switched and not report.objects:
+        return  # done by a run before this one
+    copied = _("would be copied: {count} ({size})") if report.dry_run else _("copied: {count} ({size})")
+    deleted = _("would be deleted: {count}") if report.dry_run else _("deleted: {count}")
+    yield _("objects: {count} ({size})").format(count=report.objects, size=bytes_text(report.bytes))
+    yield copied.format(count=report.copied, size=bytes_text(report.copied_bytes))
+    yield _("already there: {count}").format(count=report.skipped)
+    yield deleted.format(count=report.deleted)
+    yield _("failed: {count}").format(count=report.failed)
+    yield _("at the source: {source}, at the destination: {destination} (uploads in progress are left out)").format(
+        source=report.source_count, destination=report.destination_count
+    )
+    yield _verdict(report)
+
+
+def _switch(report: Report, path: Path | None) -> Iterator[str]:
+    if path is None or not report.switched:
+        return
+    if report.objects:
+        yield _("changes that were followed: {count}").format(count=report.changes)
+        yield _("pushes had to wait for {seconds} s").format(seconds=f"{report.paused:.2f}")
+    yield _("the registry works with the new storage; start it with {path} from now on").format(path=path)
 
 
 def _verdict(report: Report) -> str:

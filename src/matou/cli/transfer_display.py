@@ -22,6 +22,7 @@ PHASES = (
     mark("listing the source"),
     mark("counting the destination"),
     mark("deleting"),
+    mark("following the registry"),
 )
 COPYING = mark("copying")
 OBJECT_EFFORT = 1 << 16  # bytes that could be copied in the time that an object takes, however small it is

@@ -71,6 +71,21 @@ class RegistryFiles:
         return self.directory / "changing"
 
     @property
+    def workers(self) -> Path:
+        """Directory with a file for each worker; see ``migration/roster.py``."""
+        return self.directory / "workers"
+
+    @property
+    def plan(self) -> Path:
+        """What a migration of a registry that runs intends; see ``migration/roster.py``."""
+        return self.directory / "migration.json"
+
+    @property
+    def plan_lock(self) -> Path:
+        """Held by such a migration as long as it runs."""
+        return self.directory / "migration.lock"
+
+    @property
     def moved(self) -> Path:
         """Says that the images are in another storage now; see ``migration/moved.py``."""
         return self.directory / "moved.json"

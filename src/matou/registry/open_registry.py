@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from matou.registry.auth.base import Authenticator
     from matou.registry.drivers.base import Driver
+    from matou.registry.files import FileLock
     from matou.registry.migration.moved import Residence
     from matou.registry.observe.access_log import AccessLog
     from matou.registry.observe.board import Place
@@ -66,6 +67,7 @@ class OpenRegistry:
 
     Args:
         residence: its storage and files, prepared.
+        lock: of the storage, held together with others; closed with the registry.
         parts: of the worker.
 
     Attributes:
@@ -79,16 +81,18 @@ class OpenRegistry:
         OSError: the registry's own files cannot be used.
     """
 
-    def __init__(self, residence: Residence, parts: WorkerParts) -> None:
+    def __init__(self, residence: Residence, lock: FileLock, parts: WorkerParts) -> None:
         configuration, files, place = residence.configuration, residence.files, parts.place
         with contextlib.ExitStack() as opened:
-            self.gate = WriteGate(files)
+            self.gate = WriteGate(files, residence.left)
             opened.callback(self.gate.close)
             self._reader = Reader(files.index)
             opened.callback(self._reader.close)
             driver = self._open_driver(residence, parts)
             self._writer = Writer(files.index, parts.loop)
             opened.pop_all()
+        self._lock = lock
+        self._is_given_up = False
         projector = Projector(driver, self._reader, self._writer)
         http = configuration.http
         prefix = http.prefix.rstrip("/")
@@ -140,15 +144,18 @@ class OpenRegistry:
 
     async def close(self) -> None:
         """Close everything, once no request is answered any more."""
-        await self.give_up()
+        if not self._is_given_up:
+            await self.give_up()
         await self.driver.close()
+        if self._cache is not None:
+            await self._cache.close()
 
     async def give_up(self) -> None:
-        """Close everything but the driver, which answers that are still being sent may need."""
+        """Close everything but what answers that are still being sent may need."""
+        self._is_given_up = True
         await self._health.stop()
         await self._maintenance.stop()
         await self._writer.close()
         self._reader.close()
         self.gate.close()
-        if self._cache is not None:
-            await self._cache.close()
+        self._lock.close()

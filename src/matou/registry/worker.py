@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from matou.registry.auth import build_authenticator
+from matou.registry.files import FileLock
 from matou.registry.migration.moved import residence
+from matou.registry.migration.participant import Participant
 from matou.registry.observe.access_log import AccessLog
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from matou.config.distribution import Configuration
     from matou.registry.files import RegistryFiles
+    from matou.registry.migration.moved import Residence
     from matou.registry.observe.board import Board, Place
 
 log = logging.getLogger("matou.registry")
@@ -66,15 +69,33 @@ class Worker:
         self._place = self._claim_place()
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, thread_name_prefix="hashing")
         self._access_lines = _access_lines(configuration, loop)
-        parts = WorkerParts(
+        self._parts = WorkerParts(
             loop=loop,
             hashing=self._hashing,
             authenticator=build_authenticator(configuration),
             access=AccessLog(self._access_lines, configuration.log.accesslog.formatter) if self._access_lines else None,
             place=self._place,
         )
-        self._registry = OpenRegistry(residence(configuration, self._files), parts)
+        here = residence(configuration, self._files)
+        lock = FileLock(here.files.lock)
+        lock.share("another process is working on the storage tree alone")
+        self._registry = OpenRegistry(here, lock, self._parts)
         self._serve = self._registry.endpoint.serve
+        self._retired: list[OpenRegistry] = []
+        self._participant = Participant(configuration, self._files, here, self._exchange)
+        self._participant.start(loop)
+
+    async def _exchange(self, there: Residence, lock: FileLock) -> None:
+        """Go on with another storage; see ``Exchange``. Answers that are being sent are from the old one."""
+        registry = OpenRegistry(there, lock, self._parts)
+        self._retired.append(self._registry)
+        for old in self._retired:
+            old.context.become(registry.context)
+        old, self._registry, self._serve = self._registry, registry, registry.endpoint.serve
+        try:
+            await old.give_up()
+        except Exception:
+            log.exception("what belonged to the old storage could not be closed")
 
     def _claim_place(self) -> Place | None:
         if self._board is None:
@@ -93,7 +114,10 @@ class Worker:
         loop.run_until_complete(self._close())
 
     async def _close(self) -> None:
+        await self._participant.stop()
         await self._registry.close()
+        for registry in self._retired:
+            await registry.close()
         self._hashing.shutdown()
         if self._access_lines is not None:
             self._access_lines.close()

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from matou.registry.errors import RegistryError
 from matou.registry.files import FileLock
+from matou.registry.migration.roster import roster
 
 if TYPE_CHECKING:
     from matou.registry.files import RegistryFiles
 
 NAP = 0.02  # seconds between two looks whether changes may go on
 LONGEST_PAUSE = 60.0  # seconds that a request waits
+LONGEST_FAREWELL = 20.0  # seconds that other workers get to leave the old storage
 
 
 class WriteGate:
@@ -27,9 +29,12 @@ class WriteGate:
 
     Args:
         files: of the storage.
+        left: files of the storage in whose place it has come, if it has.
     """
 
-    def __init__(self, files: RegistryFiles) -> None:
+    def __init__(self, files: RegistryFiles, left: RegistryFiles | None = None) -> None:
+        self._left = left
+        self._patience = time.monotonic() + LONGEST_FAREWELL
         self._turnstile = FileLock(files.turnstile)
         self._changing = FileLock(files.changing)
         self._moved = files.moved
@@ -37,7 +42,7 @@ class WriteGate:
 
     def try_enter(self) -> bool:
         """Begin a change unless the storage is being, or has been, exchanged; return whether."""
-        if not self._turnstile.try_share():
+        if (self._left is not None and not self._all_have_left(self._left)) or not self._turnstile.try_share():
             return False
         try:
             if self._moved.exists() or (self._count == 0 and not self._changing.try_share()):
@@ -45,6 +50,12 @@ class WriteGate:
         finally:
             self._turnstile.release()
         self._count += 1
+        return True
+
+    def _all_have_left(self, left: RegistryFiles) -> bool:
+        if time.monotonic() < self._patience and roster(left):
+            return False
+        self._left = None
         return True
 
     def leave(self) -> None:

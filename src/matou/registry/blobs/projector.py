@@ -28,6 +28,68 @@ if TYPE_CHECKING:
 BATCH = 500  # dirty marks recovered at a time
 
 
+class Links:
+    """Writes and deletes link files as the index has it.
+
+    Args:
+        driver: the storage.
+        reader: of the index.
+    """
+
+    def __init__(self, driver: Driver, reader: Reader) -> None:
+        self._driver = driver
+        self._reader = reader
+
+    async def write(self, projection: Projection) -> None:
+        """Bring the links of one pointer up to date.
+
+        Raises:
+            StorageError: storage cannot be written.
+        """
+        if projection.kind == "tag":
+            await self._write_tag(projection.repository, projection.name)
+        else:
+            await self._write_link(projection)
+
+    async def _write_tag(self, repository: str, tag: str) -> None:
+        digest = self._reader.tag_digest(repository, tag)
+        while True:
+            if digest is None:
+                await self._driver.delete(layout.tag_directory(repository, tag))
+            else:
+                link = digest.encode()
+                await asyncio.gather(
+                    self._driver.put(layout.tag_current(repository, tag), link, durable=False),
+                    self._driver.put(layout.tag_index(repository, tag, Digest(digest)), link, durable=False),
+                )
+            now = self._reader.tag_digest(repository, tag)
+            if now == digest:
+                return
+            digest = now
+
+    async def _write_link(self, projection: Projection) -> None:
+        repository, digest = projection.repository, Digest(projection.name)
+        if projection.kind == "layer":
+            directory, link = layout.layer_directory(repository, digest), layout.layer_link(repository, digest)
+        else:
+            directory, link = layout.revision_directory(repository, digest), layout.revision_link(repository, digest)
+        held = self._holds(projection)
+        while True:
+            if held:
+                await self._driver.put(link, digest.encode(), durable=False)
+            else:
+                await self._driver.delete(directory)
+            now = self._holds(projection)
+            if now == held:
+                return
+            held = now
+
+    def _holds(self, projection: Projection) -> bool:
+        if projection.kind == "layer":
+            return not self._reader.missing_blobs(projection.repository, (projection.name,))
+        return self._reader.has_manifest(projection.repository, projection.name)
+
+
 class Projector:
     """Projects pointers.
 
@@ -41,15 +103,16 @@ class Projector:
         self._driver = driver
         self._reader = reader
         self._writer = writer
+        self._links = Links(driver, reader)
         self._done: list[int] = []
 
     async def project(self, projections: Iterable[Projection]) -> None:
         """Bring links up to date; a later ``flush`` makes them durable."""
         work = list(projections)
         if len(work) == 1:
-            await self._project_one(work[0])
+            await self._links.write(work[0])
         else:
-            await asyncio.gather(*(self._project_one(projection) for projection in work))
+            await asyncio.gather(*(self._links.write(projection) for projection in work))
         self._done += [projection.id for projection in work if projection.id is not None]
 
     async def flush(self) -> None:
@@ -73,47 +136,3 @@ class Projector:
             await self.flush()
             count += len(projections)
         return count
-
-    async def _project_one(self, projection: Projection) -> None:
-        if projection.kind == "tag":
-            await self._project_tag(projection.repository, projection.name)
-        else:
-            await self._project_link(projection)
-
-    async def _project_tag(self, repository: str, tag: str) -> None:
-        digest = self._reader.tag_digest(repository, tag)
-        while True:
-            if digest is None:
-                await self._driver.delete(layout.tag_directory(repository, tag))
-            else:
-                link = digest.encode()
-                await asyncio.gather(
-                    self._driver.put(layout.tag_current(repository, tag), link, durable=False),
-                    self._driver.put(layout.tag_index(repository, tag, Digest(digest)), link, durable=False),
-                )
-            now = self._reader.tag_digest(repository, tag)
-            if now == digest:
-                return
-            digest = now
-
-    async def _project_link(self, projection: Projection) -> None:
-        repository, digest = projection.repository, Digest(projection.name)
-        if projection.kind == "layer":
-            directory, link = layout.layer_directory(repository, digest), layout.layer_link(repository, digest)
-        else:
-            directory, link = layout.revision_directory(repository, digest), layout.revision_link(repository, digest)
-        held = self._holds(projection)
-        while True:
-            if held:
-                await self._driver.put(link, digest.encode(), durable=False)
-            else:
-                await self._driver.delete(directory)
-            now = self._holds(projection)
-            if now == held:
-                return
-            held = now
-
-    def _holds(self, projection: Projection) -> bool:
-        if projection.kind == "layer":
-            return not self._reader.missing_blobs(projection.repository, (projection.name,))
-        return self._reader.has_manifest(projection.repository, projection.name)

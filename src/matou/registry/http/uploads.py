@@ -84,7 +84,9 @@ class Uploads:
                 return mounted
         digest_text = request.parameter("digest")
         if digest_text is None:
-            state = await context.uploads.begin(repository, identity.subject, _algorithm(request))
+            algorithm = _algorithm(request)
+            async with context.change():
+                state = await context.uploads.begin(repository, identity.subject, algorithm)
             return accepted(context, request, state)
         digest = Digest.parse(digest_text)
         length = request.content_length

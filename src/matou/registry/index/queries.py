@@ -111,10 +111,21 @@ ADD_JOURNAL = """
     INSERT INTO journal (time, action, repository, digest, tag, media_type, size, actor)
     VALUES (:now, :action, :repository, :digest, :tag, :media_type, :size, :actor)
 """
+JOURNAL_PAGE = """
+    SELECT id, action, repository, digest, tag, media_type FROM journal WHERE id > :last ORDER BY id LIMIT :limit
+"""
 TRIM_JOURNAL = "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE time < :before ORDER BY id LIMIT :limit)"
 ADD_PROJECTION = "INSERT INTO projections (kind, repository, name, created) VALUES (:kind, :repository, :name, :now)"
 PROJECTIONS = "SELECT id, kind, repository, name FROM projections WHERE created < :before ORDER BY id LIMIT :limit"
 DELETE_PROJECTION = "DELETE FROM projections WHERE id = :id"
+
+# --- moving to another storage --------------------------------------------------------------------------------------
+
+BLOBS_PAGE = "SELECT digest, size FROM blobs WHERE digest > :last ORDER BY digest LIMIT :limit"
+MANIFESTS_PAGE = "SELECT digest, size FROM manifests WHERE digest > :last ORDER BY digest LIMIT :limit"
+MANIFEST_SIZE = "SELECT size FROM manifests WHERE digest = :digest"
+# SQLite's own: ids are never given twice.
+JOURNAL_SEQUENCE = "SELECT seq FROM sqlite_sequence WHERE name = 'journal'"
 
 # --- rebuilding ---------------------------------------------------------------------------------------------------
 

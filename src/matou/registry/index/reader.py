@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from matou.registry.index import queries
 from matou.registry.index.changes import repository_id_of
 from matou.registry.index.connection import connect
-from matou.registry.index.records import Projection, Referrer, StoredManifest
+from matou.registry.index.records import JournalEntry, Projection, Referrer, StoredManifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
+CONTENTS_PAGE = 1000  # rows
 MOST_TEXT = 2 << 20  # characters of annotations in a page of referrers: clients take manifests of 4 MiB
 
 
@@ -144,6 +146,31 @@ class Reader:
         """Return dirty marks from before a time (microseconds UTC), the oldest first."""
         rows = self._execute(queries.PROJECTIONS, {"before": before, "limit": limit})
         return [Projection._make(row) for row in rows]
+
+    def journal_end(self) -> int:
+        """Return the id of the latest change."""
+        row = self._execute(queries.JOURNAL_SEQUENCE).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def journal(self, last: int, limit: int) -> list[JournalEntry]:
+        """Return the changes after an id, the oldest first; those of the last days are known."""
+        return [JournalEntry._make(row) for row in self._execute(queries.JOURNAL_PAGE, {"last": last, "limit": limit})]
+
+    def content_size(self, digest: str) -> int | None:
+        """Return the bytes of a blob or manifest of any repository, or None when storage lacks it."""
+        size = self.stored_blob_size(digest)
+        if size is not None:
+            return size
+        row = self._execute(queries.MANIFEST_SIZE, {"digest": digest}).fetchone()
+        return None if row is None else int(row[0])
+
+    def contents(self) -> Iterator[tuple[str, int]]:
+        """Yield digest and size of every blob and manifest that storage must have, a page at a time."""
+        for query in (queries.BLOBS_PAGE, queries.MANIFESTS_PAGE):
+            last = ""
+            while rows := self._execute(query, {"last": last, "limit": CONTENTS_PAGE}).fetchall():
+                last = rows[-1][0]
+                yield from rows
 
     def counts(self) -> tuple[int, int, int, int]:
         """Return how many repositories, tags, manifests and blobs there are."""

@@ -65,6 +65,26 @@ class Projection(NamedTuple):
     name: str
 
 
+class JournalEntry(NamedTuple):
+    """A change that was made.
+
+    Attributes:
+        id: its place in the order of all changes.
+        action: ``push``, ``mount`` or ``delete``.
+        repository: name.
+        digest: of the blob or manifest.
+        tag: that was put or deleted; None when the change is of a blob or a manifest itself.
+        media_type: of a manifest that was pushed; None in all other cases.
+    """
+
+    id: int
+    action: str
+    repository: str
+    digest: str
+    tag: str | None
+    media_type: str | None
+
+
 class MissingReferences(Exception):  # noqa: N818 -- what it holds
     """A manifest refers to blobs or manifests that the repository lacks."""
 

@@ -96,7 +96,7 @@ class BulkCopy:
         found = 0
         async for path, stat in self._destination.walk(TREE):
             if stage_of(path) is not None:
-                self._inventory.add_existing(path, stat.size)
+                self._inventory.add_existing(path, stat.size, is_deletable=_is_deletable(path))
                 found += 1
                 if found % TOLD_EVERY == 0:
                     self._observer.phase("listing the destination", found)
@@ -120,6 +120,10 @@ class BulkCopy:
             raise StorageError(
                 f"the source holds no images: there is nothing below {TREE}/ in it; check --from, and its rootdirectory"
             )
+
+    def deletable(self) -> int:
+        """Return how many objects ``delete`` would delete, as far as the survey tells."""
+        return self._inventory.deletable()
 
     async def copy(self) -> None:
         """Copy what is to be copied.
@@ -173,7 +177,8 @@ class BulkCopy:
                 ) from error
             self._failed(item, error, is_last_attempt=is_last_attempt)
         except (Unfit, UnicodeEncodeError) as error:
-            self._failed(item, error, is_last_attempt=True)
+            self._advance(item)
+            self.damaged(f"{item.path} was not copied: {error}")
         else:
             self._succeeded(item, copied=copied)
 
@@ -194,6 +199,8 @@ class BulkCopy:
 
     def _succeeded(self, item: TreeObject, *, copied: bool) -> None:
         self._failures_in_a_row = 0
+        if layout.digest_of_blob(item.path) is not None and not self._options.dry_run:
+            self._inventory.add_existing(item.path, item.size)
         if copied:
             self.report.copied += 1
             self.report.copied_bytes += item.size
@@ -209,10 +216,19 @@ class BulkCopy:
             self._inventory.add_work(item)
             return
         self.report.failed += 1
-        problem = _printable(f"{item.path} was not copied: {error}")
-        self.report.add_problem(problem)
-        log.error("%s", problem)
+        self.report.retryable += 1
+        self._tell(f"{item.path} was not copied: {error}")
         self._advance(item)
+
+    def damaged(self, problem: str) -> None:
+        """Report an object that no further run could copy either."""
+        self.report.failed += 1
+        self._tell(problem)
+
+    def _tell(self, problem: str) -> None:
+        printable = _printable(problem)
+        self.report.add_problem(printable)
+        log.error("%s", printable)
 
     def _advance(self, item: TreeObject) -> None:
         self._done = self._done.plus(item.size)
@@ -251,7 +267,7 @@ class BulkCopy:
                 self._observer.phase("counting the destination", report.destination_count)
             if not self._inventory.is_wanted(path):
                 report.surplus += 1
-                if self._options.delete and path.startswith(f"{layout.ROOT}/"):
+                if self._options.delete and _is_deletable(path):
                     self._inventory.add_work(TreeObject(path, stat.size, stage, stat.size))
 
     async def _delete_surplus(self) -> None:
@@ -276,16 +292,50 @@ class BulkCopy:
                 self._observer.phase("deleting", self.report.deleted)
 
     async def _delete_one(self, path: str) -> None:
+        self._inventory.forget_existing(path)
         tag = directory_of_tag(path)
         if tag is not None and not await self._source.list(tag):
             await self._destination.delete(tag)
         else:
             await self._destination.delete(own_directory(path))
 
+    async def bring(self, path: str, size: int) -> bool:
+        """Copy one blob or manifest unless the destination has it; return whether that took a copy.
+
+        Raises:
+            NotFound: the source lacks it.
+            Unfit: it is damaged.
+            StorageError: one of the two failed.
+        """
+        existing = self._inventory.existing(path)
+        if existing == size:
+            return False
+        try:
+            await self._copier.copy(TreeObject(path, size, Stage.BLOBS, existing))
+        except StorageFull:
+            raise
+        except StorageError:
+            found = (await self._source.stat(path)).size
+            if found != size:
+                raise Unfit(f"{path} has {found} bytes at the source, not {size}") from None
+            raise
+        self._inventory.add_existing(path, size)
+        self.report.copied += 1
+        self.report.copied_bytes += size
+        return True
+
+    def has(self, path: str, size: int) -> bool:
+        """Tell whether the destination is known to have a blob or manifest."""
+        return self._inventory.existing(path) == size
+
     async def close(self) -> None:
         """Release threads and the temporary database."""
         self._hashing.shutdown()
         self._inventory.close()
+
+
+def _is_deletable(path: str) -> bool:
+    return path.startswith(f"{layout.ROOT}/")
 
 
 def _printable(text: str) -> str:

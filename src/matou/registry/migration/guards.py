@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.files import FileLock
 from matou.registry.migration.moved import CannotFollow, read_mark, read_moved
+from matou.registry.migration.roster import roster
 from matou.registry.migration.tree_objects import TREE
 
 if TYPE_CHECKING:
@@ -143,13 +144,17 @@ def source_held(configuration: Configuration, files: RegistryFiles) -> Iterator[
                 "a registry runs on the source, and pushes to it would be lost; use --live, which follows them, or set "
                 "storage.maintenance.readonly.enabled: true in --from and restart it, or stop it"
             )
+        if any(not worker.readonly for worker in roster(files)):
+            raise MigrationRefused(
+                "the registry that runs on the source was started before it was made read-only; restart it with --from"
+            )
         lock.share("another process is working on the source alone")
         yield False
 
 
 @contextlib.contextmanager
-def destination_held(files: RegistryFiles) -> Iterator[None]:
-    """Keep others from the destination.
+def destination_held(files: RegistryFiles) -> Iterator[FileLock]:
+    """Keep others from the destination; yield its lock.
 
     Raises:
         MigrationRefused: somebody is at work there.
@@ -160,7 +165,7 @@ def destination_held(files: RegistryFiles) -> Iterator[None]:
                 "a registry, or another migration, is at work on the destination; stop it first, and start it again "
                 "when this is done"
             )
-        yield
+        yield lock
 
 
 async def check_distinct(source: Driver, destination: Driver) -> None:

@@ -21,7 +21,7 @@ KEY_SIZE = 16  # bytes of a hash of a path: two of a billion paths have the same
 
 SCHEMA = """
     CREATE TABLE objects (
-        key BLOB PRIMARY KEY, size INTEGER, at_source INTEGER NOT NULL DEFAULT 0
+        key BLOB PRIMARY KEY, size INTEGER, is_deletable INTEGER, at_source INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE TABLE work (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -59,9 +59,27 @@ class Inventory:
         self._connection.executescript(SCHEMA)
         self._execute("BEGIN")
 
-    def add_existing(self, path: str, size: int) -> None:
-        """Record that the destination has an object."""
-        self._execute("INSERT OR REPLACE INTO objects (key, size) VALUES (?, ?)", (_key(path), size))
+    def add_existing(self, path: str, size: int, *, is_deletable: bool = True) -> None:
+        """Record that the destination has an object, and whether it may be deleted."""
+        self._execute(
+            "INSERT INTO objects (key, size, is_deletable) VALUES (?, ?, ?) "
+            "ON CONFLICT (key) DO UPDATE SET size = excluded.size",
+            (_key(path), size, is_deletable),
+        )
+
+    def deletable(self) -> int:
+        """Return how many objects the destination has that may be deleted, because the source does not have them."""
+        query = "SELECT count(*) FROM objects WHERE NOT at_source AND is_deletable AND size IS NOT NULL"
+        return int(self._execute(query).fetchone()[0])
+
+    def forget_existing(self, path: str) -> None:
+        """Record that the destination no longer has an object."""
+        self._execute("UPDATE objects SET size = NULL WHERE key = ?", (_key(path),))
+
+    def existing(self, path: str) -> int | None:
+        """Return the bytes that the destination has at a path, or None."""
+        row = self._execute("SELECT size FROM objects WHERE key = ?", (_key(path),)).fetchone()
+        return None if row is None else row[0]
 
     def add_wanted(self, path: str) -> int | None:
         """Record that the source has an object; return the bytes that the destination has there, or None."""

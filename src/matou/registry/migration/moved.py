@@ -101,12 +101,14 @@ class Residence:
         files: of it.
         moves: that led there, in order.
         previous: configuration with the storage before the last of them.
+        left: files of that.
     """
 
     configuration: Configuration
     files: RegistryFiles
     moves: tuple[Moved, ...] = ()
     previous: Configuration | None = None
+    left: RegistryFiles | None = None
 
 
 class Marks(Protocol):
@@ -249,7 +251,7 @@ def _follow(here: Residence, moved: Moved, environ: Mapping[str, str]) -> Reside
     directory = directory_of(configuration, environ)
     if directory is None:
         raise CannotFollow(f"{moved}, which does not last; {remedy}")
-    return Residence(configuration, RegistryFiles(directory), (*here.moves, moved), here.configuration)
+    return Residence(configuration, RegistryFiles(directory), (*here.moves, moved), here.configuration, here.files)
 
 
 def load_destination(path: Path, environ: Mapping[str, str]) -> Configuration:

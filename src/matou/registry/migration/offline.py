@@ -57,9 +57,11 @@ def migrate(source: Configuration, destination: Configuration, options: Options,
         source_files = stack.enter_context(registry_files(source))
         check_in_charge(source_files)
         check_user(source_files)
-        is_alone = stack.enter_context(source_held(source, source_files))
+        # A dry run changes nothing, so nobody is in its way.
+        is_alone = not options.dry_run and stack.enter_context(source_held(source, source_files))
         destination_files = stack.enter_context(registry_files(destination))
-        stack.enter_context(destination_held(destination_files))
+        if not options.dry_run:
+            stack.enter_context(destination_held(destination_files))
         migration = OfflineMigration(source_files, destination_files, options, observer, is_alone=is_alone)
         report = asyncio.run(migration.run(source, destination))
     report.seconds = time.monotonic() - started

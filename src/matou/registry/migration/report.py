@@ -24,10 +24,14 @@ class Report:
         skipped: objects that the destination had already.
         deleted: objects that only the destination had.
         failed: objects that were not copied; the log says why.
+        retryable: those of them that another run may copy.
         source_count: objects at the source in the end.
         destination_count: objects at the destination in the end, counted there.
         surplus: objects that only the destination has.
         index: what became of the index: ``copied``, ``left to the first start``, or ``unchanged``.
+        changes: that the registry made meanwhile, and that were copied, too (``--live``).
+        paused: seconds for which changes had to wait (``--live``).
+        switched: whether the registry works with the destination now (``--live``).
         seconds: that it took.
         problems: one line each, of those that failed.
     """
@@ -40,10 +44,14 @@ class Report:
     skipped: int = 0
     deleted: int = 0
     failed: int = 0
+    retryable: int = 0
     source_count: int = 0
     destination_count: int = 0
     surplus: int = 0
     index: str = "unchanged"
+    changes: int = 0
+    paused: float = 0.0
+    switched: bool = False
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -14,76 +15,22 @@ from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.filesystem import FilesystemDriver
-from matou.registry.files import FileLock, RegistryFiles
+from matou.registry.files import FileLock
 from matou.registry.index import changes
 from matou.registry.index.connection import connect
 from matou.registry.migration.bulk import Options
 from matou.registry.migration.guards import MigrationRefused, check_distinct
+from matou.registry.migration.moved import Moved, write_moved
 from matou.registry.migration.offline import migrate
 from matou.registry.migration.report import Silent
-from matou.registry.preparation import prepare
-from tests.unit.registry.migration.trees import LAYER, NAME, content_of, fill, image_objects, tree_objects
+from matou.registry.migration.roster import RosterEntry, WorkerState
+from tests.unit.registry.migration.sides import Side
+from tests.unit.registry.migration.trees import LAYER, NAME, content_of, image_objects, tree_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from matou.config.distribution import Configuration
-    from matou.registry.index.reader import Reader
     from matou.registry.migration.report import Report
-
-
-class Side:
-    """A storage in a directory.
-
-    Args:
-        root: its directory, made here.
-        maintenance: ``storage.maintenance``.
-    """
-
-    def __init__(self, root: Path, maintenance: str = "{}") -> None:
-        root.mkdir(exist_ok=True)
-        self.root = root
-        self.files = RegistryFiles(root / "matou")
-        path = root.with_suffix(".yml")
-        path.write_text(
-            f"{{version: 0.1, storage: {{filesystem: {{rootdirectory: {root}}}, maintenance: {maintenance}}}, "
-            "http: {addr: ':1'}}"
-        )
-        self.configuration: Configuration = load_configuration(path, {})
-
-    def fill(self, objects: dict[str, bytes]) -> None:
-        asyncio.run(self._with_driver(lambda driver: fill(driver, objects)))
-
-    def content(self) -> dict[str, bytes]:
-        found: dict[str, bytes] = {}
-
-        async def read(driver: FilesystemDriver) -> None:
-            found.update(await content_of(driver))
-
-        asyncio.run(self._with_driver(read))
-        return found
-
-    async def _with_driver(self, work: Callable[[FilesystemDriver], Awaitable[None]]) -> None:
-        driver = FilesystemDriver(self.root)
-        try:
-            await work(driver)
-        finally:
-            await driver.close()
-
-    @contextlib.contextmanager
-    def served(self) -> Iterator[Reader]:
-        """Make the index, and hold the lock as a registry does."""
-        self.files.directory.mkdir(exist_ok=True)
-        with (
-            contextlib.closing(FileLock(self.files.lock)) as lock,
-            prepare(self.configuration, self.files, lock) as reader,
-        ):
-            yield reader
-
-    def index_anew(self) -> None:
-        with self.served():
-            pass
 
 
 @pytest.fixture
@@ -274,3 +221,39 @@ def test_a_copy_that_cannot_be_written_leaves_no_part(
     with pytest.raises(StorageError, match="disk I/O error"):
         migrated(source, destination)
     assert [path.name for path in destination.files.directory.iterdir() if "index" in path.name] == []
+
+
+def test_a_registry_that_was_started_before_it_was_made_read_only_is_refused(source: Side, destination: Side) -> None:
+    quiet = Side(source.root, "{readonly: {enabled: true}}")
+    with quiet.served(), contextlib.closing(RosterEntry(quiet.files, WorkerState(1, readonly=False))):
+        with pytest.raises(MigrationRefused, match="started before it was made read-only"):
+            migrated(quiet, destination)
+        assert migrated(quiet, destination, dry_run=True).copied == len(tree_objects())
+
+
+def test_a_source_that_was_moved_is_refused(source: Side, destination: Side) -> None:
+    moved = Moved(1, 1.8e9, "/etc/c.yml", ("s3", "bucket"))
+    write_moved(source.files.moved, moved)
+    with pytest.raises(MigrationRefused, match=r"moved to s3 bucket at .*; give /etc/c.yml as --from"):
+        migrated(source, destination)
+
+
+def test_a_destination_that_was_moved_away_from_is_in_charge_again(source: Side, destination: Side) -> None:
+    destination.files.directory.mkdir(exist_ok=True)
+    write_moved(destination.files.moved, Moved(1, 1.8e9, str(source.path), source.configuration.storage.identity))
+    damaged = layout.blob_data(Digest.of(LAYER))
+    source.fill({damaged: b"damaged"})
+    assert not migrated(source, destination).is_complete
+    assert destination.files.moved.exists()
+    source.fill({damaged: LAYER})
+    assert migrated(source, destination).is_complete
+    assert not destination.files.moved.exists()
+
+
+def test_root_does_not_work_for_another_user(source: Side, destination: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    source.index_anew()
+    if os.geteuid() == 0:
+        os.chown(source.files.index, 65534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(MigrationRefused, match=r"run the command as that user: sudo -u \S+ "):
+        migrated(source, destination)
