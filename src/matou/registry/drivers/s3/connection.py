@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 10
 READ_SECONDS = 60  # without a byte
 COPY_SECONDS = 300  # without a byte, while the service copies
-CONNECTIONS = 128  # of a worker; more requests wait for one
+CONNECTIONS = 1000  # of a worker: each pull that goes through it holds one, however slow its client is
 KEPT_SECONDS = 15  # that a connection without a request is kept; Amazon closes it after 20
 BUFFER = 1 << 20  # bytes that are read ahead
 LARGEST_ANSWER = 64 << 20  # bytes of an answer that is not a stream
@@ -183,7 +183,10 @@ class Connection:
         found = self._places.get(endpoint)
         if found is None:
             async with self._opening:
-                found = self._places.get(endpoint) or await find_place(self._parameters, endpoint)
+                found = self._places.get(endpoint)
+                if found is None:
+                    # The library takes a while to load what it knows, and reads files.
+                    found = await asyncio.to_thread(asyncio.run, find_place(self._parameters, endpoint))
                 self._places[endpoint] = found
         return found
 
