@@ -135,8 +135,8 @@ def roster(files: RegistryFiles) -> list[WorkerState]:
     found: list[WorkerState] = []
     try:
         paths = sorted(files.workers.iterdir())
-    except FileNotFoundError:
-        return found
+    except OSError:
+        return found  # nobody was there, or the directory is out of use
     for path in paths:
         state = _look(path)
         if state is not None and path.suffix == SUFFIX:
@@ -147,7 +147,7 @@ def roster(files: RegistryFiles) -> list[WorkerState]:
 def _look(path: Path) -> WorkerState | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return None
     try:
         try:
@@ -155,7 +155,8 @@ def _look(path: Path) -> WorkerState | None:
         except BlockingIOError:
             return _state(os.pread(descriptor, LARGEST, 0))
         if path.suffix == SUFFIX:
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
         return None
     finally:
         os.close(descriptor)

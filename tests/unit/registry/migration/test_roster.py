@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -50,6 +51,20 @@ def test_the_dead_are_forgotten(files: RegistryFiles) -> None:
     assert len(list(files.workers.iterdir())) == 1
     assert roster(files) == []
     assert list(files.workers.iterdir()) == []
+
+
+def test_a_directory_that_is_out_of_use_has_nobody(files: RegistryFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.workers.mkdir()
+    (files.workers / "1-x.json").write_text("{}")
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("pathlib.Path.unlink", fail)
+    assert roster(files) == []
+    files.workers.rename(files.directory / "gone")
+    files.workers.write_text("no directory")
+    assert roster(files) == []
 
 
 def test_what_is_being_written_says_nothing_yet(files: RegistryFiles) -> None:
