@@ -271,7 +271,7 @@ def test_urls_are_good_for_whom_they_are_meant(gcs: GcsServer) -> None:
             }
             for what, asked in wrong.items():
                 assert (await asked).status_code == 403, what
-            gcs.accounts.clock = 59
+            gcs.accounts.clock = 30
             assert (await client.get(get)).status_code == 200
             gcs.accounts.clock = 61
             expired = await client.get(get)

@@ -169,9 +169,10 @@ def test_http2(kind: str, status: int, server: StreamServer, tmp_path: Path) -> 
         "%{http_version} %{http_code}",
     ]
     done = subprocess.run([*curl, server.url(f"{kind}/{4 * MIB}")], capture_output=True, text=True, check=False)
-    assert done.stdout == "2 200"
+    # A stream that is reset may take the beginning of its answer with it.
+    assert done.stdout in (("2 200", "2 000") if status else ("2 200",))
     assert (done.returncode != 0) == bool(status), done.stderr
-    content = body.read_bytes()
+    content = body.read_bytes() if body.exists() else b""
     assert (PIECE * 4).startswith(content) or content == b"few"
     assert (len(content) == 4 * MIB) == (status == 0)
 

@@ -27,6 +27,7 @@ from matou.registry.drivers.gcs.errors import PreconditionFailed
 from matou.registry.drivers.object_driver import STAGING
 from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
 from matou.registry.drivers.parallel_listing import list_in_parallel
+from matou.registry.drivers.streams import closing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -110,10 +111,10 @@ class GcsStore:
                     # So are objects that somebody stored with a Content-Encoding, which the service undoes.
                     raise StorageError(f"reading {key}: the storage sent something else than the part asked for")
                 generation = response.headers.get("X-Goog-Generation", "")
-                pieces = response.content.iter_any()
+                pieces = response.content.iter_chunks()  # as they came in: what is put together is copied once more
                 while left:
                     try:
-                        piece = (await anext(pieces))[:left]
+                        piece = (await anext(pieces))[0][:left]
                     except StopAsyncIteration:
                         return
                     except BROKEN as error:
@@ -121,8 +122,9 @@ class GcsStore:
                     left -= len(piece)
                     yield piece
 
-        async for piece in self.api.requests.stream(once, start, length):
-            yield piece
+        async with closing(self.api.requests.stream(once, start, length)) as read:
+            async for piece in read:
+                yield piece
 
     def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""

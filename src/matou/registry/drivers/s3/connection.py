@@ -39,7 +39,7 @@ READ_SECONDS = 60  # without a byte
 COPY_SECONDS = 300  # without a byte, while the service copies
 CONNECTIONS = 1000  # of a worker: each pull that goes through it holds one, however slow its client is
 KEPT_SECONDS = 15  # that a connection without a request is kept; Amazon closes it after 20
-BUFFER = 1 << 20  # bytes that are read ahead
+BUFFER = 1 << 18  # bytes that are read ahead
 LARGEST_ANSWER = 64 << 20  # bytes of an answer that is not a stream
 REDIRECTION = 300  # status
 # The service begins to answer before it knows how they end.

@@ -108,7 +108,7 @@ class S3Store:
                 raise StorageError(
                     f"{key}: bytes {start}-{last} were asked for, the storage has {given or 'no ranges'}"
                 )
-            async for piece in answer.content.iter_any():
+            async for piece, _ in answer.content.iter_chunks():  # what is put together is copied once more
                 yield piece
 
     async def _piece(self, piece: Piece) -> list[bytes]:

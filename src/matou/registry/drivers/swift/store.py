@@ -104,7 +104,7 @@ class SwiftStore:
                 # A dynamic large object may become longer as its listing catches up.
                 is_dynamic = described(response.headers).manifest is not None
                 raise (Transient if is_dynamic else StorageError)(f"{name} has fewer than {start + length} bytes")
-            async for piece in response.content.iter_any():
+            async for piece, _ in response.content.iter_chunks():  # what is put together is copied once more
                 yield piece
 
     async def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
