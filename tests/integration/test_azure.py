@@ -118,8 +118,9 @@ def test_an_upload_is_finished_by_another_registry_when_its_own_is_killed(server
     content = blob(20 * MIB + 11)
     half = 10 * MIB + 7
     container = server.new_container()
-    registry = MatouRegistry(tmp_path / "one", sections(server, container))
-    other = MatouRegistry(tmp_path / "other", sections(server, container))
+    state = {"MATOU_REGISTRY_STATE": str(tmp_path / "state")}
+    registry = MatouRegistry(tmp_path / "one", sections(server, container), variables=state)
+    other = MatouRegistry(tmp_path / "other", sections(server, container), variables=state)
     try:
         registry.start()
         other.start()

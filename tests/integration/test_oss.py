@@ -116,7 +116,11 @@ def test_two_registries_on_one_bucket(server: OssServer, tmp_path: Path) -> None
     content = blob(6 * MIB + 11)
     half = 2 * MIB + 7
     given = sections(server, f"/{secrets.token_hex(8)}")
-    with running_registry(tmp_path / "1", given, 1) as first, running_registry(tmp_path / "2", given, 1) as second:
+    state = {"MATOU_REGISTRY_STATE": str(tmp_path / "state")}
+    with (
+        running_registry(tmp_path / "1", given, 1, state) as first,
+        running_registry(tmp_path / "2", given, 1, state) as second,
+    ):
         begun = httpx.post(f"{first.url}/v2/{NAME}/blobs/uploads/", trust_env=False)
         patched = httpx.patch(
             urljoin(second.url, httpx.URL(begun.headers["Location"]).raw_path.decode()),

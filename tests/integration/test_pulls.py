@@ -98,10 +98,12 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, storage: dict[str, Any], **sections: Any) -> Iterator[Served]:
+def served(folder: Path, storage: dict[str, Any], state: Path | None = None, **sections: Any) -> Iterator[Served]:
     debug = free_port()
+    variables = {"MATOU_REGISTRY_STATE": str(state or folder / "state")}
     sections["http"] = {"debug": {"addr": f"127.0.0.1:{debug}", "prometheus": {"enabled": True}}}
-    with running_registry(folder, {"storage": storage, "log": {"level": "debug"}, **sections}, workers=1) as registry:
+    given = {"storage": storage, "log": {"level": "debug"}, **sections}
+    with running_registry(folder, given, 1, variables) as registry:
         found = Served(registry, debug)
         try:
             yield found
@@ -294,9 +296,10 @@ def test_a_cache_in_redis_is_shared(place: Place, tmp_path: Path) -> None:
     with running_redis(tmp_path) as redis:
         sections: dict[str, Any] = {"redis": {"addr": redis.address}}
         storage = shared.section(cache={"blobdescriptor": "redis"})
-        with served(tmp_path / "first", storage, **sections) as first:
+        state = tmp_path / "state"
+        with served(tmp_path / "first", storage, state, **sections) as first:
             content = first.push()
-            with served(tmp_path / "second", storage, **sections) as second:
+            with served(tmp_path / "second", storage, state, **sections) as second:
                 asked = shared.asked("HEAD", content)
                 assert [found.ask("GET", content).status_code for found in (first, second)] == [307, 307]
                 assert shared.asked("HEAD", content) == asked

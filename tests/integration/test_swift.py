@@ -112,7 +112,11 @@ def test_two_registries_on_one_container(server: SwiftServer, tmp_path: Path) ->
     half = 2 * MIB + 7
     container = f"registry-{secrets.token_hex(4)}"
     given = sections(swift(server, container))
-    with running_registry(tmp_path / "1", given, 1) as first, running_registry(tmp_path / "2", given, 1) as second:
+    state = {"MATOU_REGISTRY_STATE": str(tmp_path / "state")}
+    with (
+        running_registry(tmp_path / "1", given, 1, state) as first,
+        running_registry(tmp_path / "2", given, 1, state) as second,
+    ):
         begun = httpx.post(f"{first.url}/v2/{NAME}/blobs/uploads/", trust_env=False)
         patched = httpx.patch(
             urljoin(second.url, httpx.URL(begun.headers["Location"]).raw_path.decode()),

@@ -91,6 +91,21 @@ class RegistryFiles:
         return self.directory / "moved.json"
 
     @property
+    def owner_id(self) -> Path:
+        """Says who the registry is to others; see ``ownership``."""
+        return self.directory / "owner_id"
+
+    @property
+    def owner_lock(self) -> Path:
+        """Held by the worker that renews the registry's claim to its storage."""
+        return self.directory / "owner.lock"
+
+    @property
+    def lease(self) -> Path:
+        """Until when the claim is good."""
+        return self.directory / "lease"
+
+    @property
     def purged(self) -> Path:
         """Its time of modification is when uploads were purged last."""
         return self.directory / "purged"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.base import Driver
     from matou.registry.files import RegistryFiles
     from matou.registry.index.writer import Writer
+    from matou.registry.ownership.lease import Lease
     from matou.registry.purging import UploadPurging
 
 log = logging.getLogger("matou.registry")
@@ -56,20 +57,29 @@ class Maintenance:
         writer: of the index.
         projector: of links.
         files: of the registry.
+        lease: within which storage is changed; None where nobody else can serve it.
     """
 
-    def __init__(self, driver: Driver, writer: Writer, projector: Projector, files: RegistryFiles) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        writer: Writer,
+        projector: Projector,
+        files: RegistryFiles,
+        lease: Lease | None = None,
+    ) -> None:
         self._driver = driver
         self._writer = writer
         self._projector = projector
         self._files = files
+        self._lease = lease
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, loop: asyncio.AbstractEventLoop, purging: UploadPurging | None) -> None:
         """Begin."""
         work: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
             ("flush links", FLUSH_INTERVAL, self._projector.flush),
-            ("recover links", RECOVER_INTERVAL, lambda: self._projector.recover(RECOVER_AGE)),
+            ("recover links", RECOVER_INTERVAL, self._recover),
             ("trim the journal", TRIM_INTERVAL, self._trim),
             ("keep room for a start", RESERVE_INTERVAL, self._keep_reserve),
         ]
@@ -104,6 +114,15 @@ class Maintenance:
                 log.exception("could not %s; trying again in %.0f s", name, interval)
             await asyncio.sleep(interval)
 
+    @property
+    def _is_ours(self) -> bool:
+        """Whether nobody else can be serving the storage."""
+        return self._lease is None or self._lease.is_good
+
+    async def _recover(self) -> None:
+        if self._is_ours:
+            await self._projector.recover(RECOVER_AGE)
+
     async def _trim(self) -> None:
         before = changes.now_us() - int(JOURNAL_AGE * 1_000_000)
         trimmed = TRIM_BATCH
@@ -112,7 +131,7 @@ class Maintenance:
 
     async def _sweep_shared(self) -> None:
         with contextlib.closing(FileLock(self._files.maintenance_lock)) as lock:
-            if lock.try_exclusive():
+            if lock.try_exclusive() and self._is_ours:
                 await self._driver.sweep(SHARED_SWEEP_AGE)
 
     async def _keep_reserve(self) -> None:
@@ -121,7 +140,7 @@ class Maintenance:
     async def _purge_when_due(self, purging: UploadPurging) -> None:
         """Purge when no worker, before or after a restart, has done so for the time of an interval."""
         with contextlib.closing(FileLock(self._files.maintenance_lock)) as lock:
-            if lock.try_exclusive() and _age(self._files.purged) >= purging.interval:
+            if lock.try_exclusive() and self._is_ours and _age(self._files.purged) >= purging.interval:
                 await purging.run()
                 self._files.purged.touch()
 

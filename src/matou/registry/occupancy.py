@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from matou.registry.files import FileLock
 from matou.registry.index.reader import Reader
 from matou.registry.migration.moved import CannotFollow, residence
+from matou.registry.ownership.stop import release_if_last
 from matou.registry.reserve import keep_reserve
 
 if TYPE_CHECKING:
@@ -62,11 +63,12 @@ class Occupancy:
         self._thread.start()
 
     def close(self) -> None:
-        """Give up what is held."""
+        """Give up what is held; say so in the storage if no other registry of this machine serves it."""
         self._ending.set()
         if self._thread.is_alive():
             self._thread.join()
         self._held.close()
+        release_if_last(self._here.configuration, self._here.files)
 
     def _watch(self) -> None:
         complaint = ""

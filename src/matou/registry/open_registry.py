@@ -5,6 +5,7 @@ A worker has two of them for a moment when its storage is exchanged for another 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,11 +29,13 @@ from matou.registry.observe.health import Health, scheduled_checks
 from matou.registry.observe.measured_driver import MeasuredDriver
 from matou.registry.observe.observer import Observer
 from matou.registry.observe.storage_figures import CacheFigures, DownloadFigures, StorageFigures
+from matou.registry.ownership.lease import Lease
+from matou.registry.ownership.leased_writer import LeasedWriter
+from matou.registry.ownership.renewal import Renewal
 from matou.registry.purging import UploadPurging
 from matou.registry.write_gate import WriteGate
 
 if TYPE_CHECKING:
-    import asyncio
     from concurrent.futures import Executor
 
     from matou.registry.auth.base import Authenticator
@@ -83,16 +86,22 @@ class OpenRegistry:
 
     def __init__(self, residence: Residence, lock: FileLock, parts: WorkerParts) -> None:
         configuration, files, place = residence.configuration, residence.files, parts.place
+        readonly = configuration.storage.maintenance.readonly.enabled
         with contextlib.ExitStack() as opened:
-            self.gate = WriteGate(files, residence.left)
-            opened.callback(self.gate.close)
             self._reader = Reader(files.index)
             opened.callback(self._reader.close)
             driver = self._open_driver(residence, parts)
+            self._lease = Lease(files.lease) if driver.shared and not readonly else None
+            self.gate = WriteGate(files, residence.left, self._lease)
+            opened.callback(self.gate.close)
             self._writer = Writer(files.index, parts.loop)
             opened.pop_all()
         self._lock = lock
         self._is_given_up = False
+        self._renewing: asyncio.Task[None] | None = None
+        if self._lease is not None:
+            renewal = Renewal(self.driver, files, self._writer, self._lease)
+            self._renewing = parts.loop.create_task(renewal.run())
         projector = Projector(driver, self._reader, self._writer)
         http = configuration.http
         prefix = http.prefix.rstrip("/")
@@ -101,7 +110,7 @@ class OpenRegistry:
             driver=driver,
             statter=BlobStatter(driver, self._cache),
             reader=self._reader,
-            writer=self._writer,
+            writer=self._writer if self._lease is None else LeasedWriter(self._writer, self._lease),
             projector=projector,
             uploads=Uploads(driver, parts.hashing),
             states=StateCodec(http.secret),
@@ -116,12 +125,12 @@ class OpenRegistry:
         figures = None if place is None else RequestFigures(place.figures, prefix)
         observer = Observer(parts.access.log if parts.access else None, self._health.failing, figures, prefix)
         self.endpoint = RsgiEndpoint(Application(self.context, common), observer)
-        self._maintenance = Maintenance(self.driver, self._writer, projector, files)
+        self._maintenance = Maintenance(self.driver, self._writer, projector, files, self._lease)
         purging = configuration.storage.maintenance.uploadpurging
         self._maintenance.start(
             parts.loop,
             UploadPurging(self.driver, age=purging.age, interval=purging.interval, dryrun=purging.dryrun)
-            if purging.enabled and not configuration.storage.maintenance.readonly.enabled
+            if purging.enabled and not readonly
             else None,
         )
 
@@ -153,9 +162,14 @@ class OpenRegistry:
     async def give_up(self) -> None:
         """Close everything but what answers that are still being sent may need."""
         self._is_given_up = True
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.gather(self._renewing, return_exceptions=True)
         await self._health.stop()
         await self._maintenance.stop()
         await self._writer.close()
         self._reader.close()
         self.gate.close()
         self._lock.close()
+        if self._lease is not None:
+            self._lease.close()

@@ -19,6 +19,7 @@ from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.reader import Reader
 from matou.registry.index.replacement import set_aside
 from matou.registry.index.writer import IndexFailed, IndexFull, Writer, is_damage, is_lack_of_room, translated
+from matou.registry.ownership.start import is_outdated_for_reading, owned, release
 from matou.registry.reindex import Reindexer, is_complete
 from matou.registry.reserve import give_up_reserve, keep_reserve
 
@@ -80,19 +81,43 @@ def prepare(configuration: Configuration, files: RegistryFiles, lock: FileLock) 
 async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> None:
     driver = open_driver(configuration, Surroundings(files.request_limit))
     try:
+        is_usable = _is_usable(files)
         if not driver.shared:
             await driver.sweep(0)
-        if _is_usable(files):
-            try:
-                await recover_links(driver, files)
-            except (StorageFull, IndexFull) as error:
-                log.error("%s; links that were left when the registry was stopped follow later", error)  # noqa: TRY400 -- the cause is known
-            return
-        summary = await Reindexer(driver, files.index, _log_progress()).run()
-        if summary.repositories or summary.skipped:
-            log.info("indexed the storage tree: %s", _describe(summary))
+            await _bring_up_to_date(driver, files, is_usable=is_usable)
+        elif configuration.storage.maintenance.readonly.enabled:
+            if not is_usable or await is_outdated_for_reading(driver, files):
+                await _build(driver, files)
+        else:
+            async with owned(driver, files, is_usable=is_usable) as ownership:
+                is_usable = is_usable and not ownership.outdated
+                await _bring_up_to_date(driver, files, is_usable=is_usable, finish=ownership.tell)
     finally:
         await driver.close()
+
+
+async def _bring_up_to_date(
+    driver: Driver,
+    files: RegistryFiles,
+    *,
+    is_usable: bool,
+    finish: Callable[[sqlite3.Connection], None] | None = None,
+) -> None:
+    if not is_usable:
+        await _build(driver, files, finish)
+        return
+    try:
+        await recover_links(driver, files)
+    except (StorageFull, IndexFull) as error:
+        log.error("%s; links that were left when the registry was stopped follow later", error)  # noqa: TRY400 -- the cause is known
+
+
+async def _build(
+    driver: Driver, files: RegistryFiles, finish: Callable[[sqlite3.Connection], None] | None = None
+) -> None:
+    summary = await Reindexer(driver, files.index, _log_progress(), finish).run()
+    if summary.repositories or summary.skipped:
+        log.info("indexed the storage tree: %s", _describe(summary))
 
 
 def _is_usable(files: RegistryFiles) -> bool:
@@ -172,15 +197,26 @@ async def _reindex(
     try:
         if isinstance(driver, ObjectDriver):
             await driver.check()
-        if files.index.exists():
+        if not driver.shared:
             await _recover_old(driver, files)
-        return await Reindexer(driver, files.index, progress).run()
+            return await Reindexer(driver, files.index, progress).run()
+        if configuration.storage.maintenance.readonly.enabled:
+            return await Reindexer(driver, files.index, progress).run()
+        is_usable = _is_usable(files)
+        async with owned(driver, files, is_usable=is_usable) as ownership:
+            if is_usable and not ownership.outdated:
+                await _recover_old(driver, files)
+            summary = await Reindexer(driver, files.index, progress, ownership.tell).run()
+        await release(driver, files)
+        return summary
     finally:
         await driver.close()
 
 
 async def _recover_old(driver: Driver, files: RegistryFiles) -> None:
     """Bring links up to date: what the old index knows and storage does not show yet would be lost with it."""
+    if not files.index.exists():
+        return
     try:
         upgrade(files.index)
         await recover_links(driver, files)

@@ -78,12 +78,20 @@ class Reindexer:
         driver: the storage.
         path: the index, which is replaced.
         progress: called with what is counted, how many are done, and how many there are (None: not known).
+        finish: called with the new index before it is complete.
     """
 
-    def __init__(self, driver: Driver, path: Path, progress: Callable[[str, int, int | None], None]) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        path: Path,
+        progress: Callable[[str, int, int | None], None],
+        finish: Callable[[sqlite3.Connection], None] | None = None,
+    ) -> None:
         self._driver = driver
         self._path = path
         self._progress = progress
+        self._finish = finish
         self._gate = asyncio.Semaphore(CONCURRENCY)
         self._sizes: Once[Digest, int | None] = Once(self._size)
         self._manifests: Once[Digest, bool] = Once(self._add_manifest)
@@ -120,6 +128,8 @@ class Reindexer:
                 self._progress("repositories", done, len(names))
 
             await for_each(each(names), index, CONCURRENCY)
+            if self._finish is not None:
+                self._finish(connection)
             changes.put_meta(connection, COMPLETE, "1")
             connection.execute("COMMIT")
         return self.summary

@@ -1,4 +1,4 @@
-"""Keeps changes from being made while the storage is exchanged for another one.
+"""Keeps changes from being made while the storage is exchanged for another one, or another registry may serve it.
 
 Concurrency: two files' locks, shared by all workers of all registries that serve a storage, and released by the kernel
 when a process ends. A change passes the turnstile, and holds ``changing`` together with the others of its worker. Who
@@ -18,6 +18,7 @@ from matou.registry.migration.roster import roster
 
 if TYPE_CHECKING:
     from matou.registry.files import RegistryFiles
+    from matou.registry.ownership.lease import Lease
 
 NAP = 0.02  # seconds between two looks whether changes may go on
 LONGEST_PAUSE = 60.0  # seconds that a request waits
@@ -30,22 +31,32 @@ class WriteGate:
     Args:
         files: of the storage.
         left: files of the storage in whose place it has come, if it has.
+        lease: within which changes are made; None where nobody else can serve the storage.
     """
 
-    def __init__(self, files: RegistryFiles, left: RegistryFiles | None = None) -> None:
+    def __init__(self, files: RegistryFiles, left: RegistryFiles | None = None, lease: Lease | None = None) -> None:
         self._left = left
         self._patience = time.monotonic() + LONGEST_FAREWELL
         self._turnstile = FileLock(files.turnstile)
         self._changing = FileLock(files.changing)
         self._moved = files.moved
+        self._lease = lease
         self._count = 0
 
     def try_enter(self) -> bool:
-        """Begin a change unless the storage is being, or has been, exchanged; return whether."""
+        """Begin a change unless the storage is being, or has been, exchanged; return whether.
+
+        Raises:
+            RegistryError: UNAVAILABLE: another registry serves the storage, or may do so.
+        """
+        if self._lease is not None and not self._lease.is_pending:
+            self._lease.check()
         if (self._left is not None and not self._all_have_left(self._left)) or not self._turnstile.try_share():
             return False
         try:
-            if self._moved.exists() or (self._count == 0 and not self._changing.try_share()):
+            if self._moved.exists() or (self._lease is not None and self._lease.is_pending):
+                return False
+            if self._count == 0 and not self._changing.try_share():
                 return False
         finally:
             self._turnstile.release()

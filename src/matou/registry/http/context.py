@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.base import Driver
     from matou.registry.http.urls import Urls
     from matou.registry.index.reader import Reader
-    from matou.registry.index.writer import Writer
+    from matou.registry.ownership.leased_writer import RunsChanges
     from matou.registry.write_gate import WriteGate
 
 
@@ -42,7 +42,7 @@ class Context:
     driver: Driver
     statter: BlobStatter
     reader: Reader
-    writer: Writer
+    writer: RunsChanges
     projector: Projector
     uploads: Uploads
     states: StateCodec

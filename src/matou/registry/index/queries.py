@@ -12,6 +12,7 @@ META = "SELECT value FROM meta WHERE name = :name"
 PUT_META = (
     "INSERT INTO meta (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+DELETE_META = "DELETE FROM meta WHERE name = :name"
 
 # --- repositories -------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from matou.registry.index.connection import connect
 from matou.registry.index.migrate import SchemaError, check_current, upgrade
 from matou.registry.index.replacement import remove_index
 from matou.registry.index.writer import IndexFailed
+from matou.registry.ownership.identity import forget
 from matou.registry.preparation import recover_links
 from matou.registry.reindex import is_complete
 from matou.system.files import sync
@@ -88,6 +89,8 @@ def copy_index(source: Path, target: Path) -> bool:
             contextlib.closing(sqlite3.connect(building)) as copy,
         ):
             origin.backup(copy)
+            forget(copy)  # what the source knows of its claim to its storage
+            copy.commit()
             # The log is folded in, and what is left is one file.
             copy.execute("PRAGMA journal_mode = DELETE")
             copy.execute("PRAGMA journal_mode = WAL")
