@@ -14,6 +14,7 @@ import typer
 from matou.cli.failure import CommandFailed
 from matou.cli.language import mark
 from matou.cli.language import text as _
+from matou.cli.registry import ConfigurationPath, configuration_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,37 @@ def migrate(
     if problem:
         raise CommandFailed(problem)
     return 0
+
+
+@app.command(
+    "check-access",
+    help=_(
+        "Try everything that the registry will do in its storage, with probes that are deleted again: what the key may "
+        "not do, a wrong region or clock, what a proxy spoils. In read-only mode nothing is written."
+    ),
+)
+def check_access(
+    config: ConfigurationPath = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the steps as JSON."))] = False,
+) -> int:
+    """Try the storage."""
+    configuration = load(configuration_path(config))
+    import asyncio
+
+    from matou.cli.access import show
+    from matou.registry.access import try_storage
+    from matou.registry.drivers.base import StorageError
+
+    try:
+        outcomes = asyncio.run(try_storage(configuration, None if as_json else show))
+    except StorageError as error:
+        raise CommandFailed(str(error)) from error
+    failed = any(outcome.problem for outcome in outcomes)
+    if as_json:
+        steps = [dataclasses.asdict(outcome) for outcome in outcomes]
+        typer.echo(json.dumps({"driver": configuration.storage.driver, "ok": not failed, "steps": steps}))
+    return 1 if failed else 0
 
 
 def _print_plan(action: str, path: str) -> None:
