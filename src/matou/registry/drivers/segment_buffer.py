@@ -82,7 +82,8 @@ class SegmentBuffer:
             done, _ = await asyncio.wait(self._storing, return_when=asyncio.FIRST_COMPLETED)
             self._storing = [task for task in self._storing if task not in done]
             for task in done:
-                self._failure = self._failure or task.exception()
+                failure = task.exception()  # asked of each, or the event loop complains of those that nobody asked
+                self._failure = self._failure or failure
         if self._failure is not None:
             raise self._failure
 
