@@ -9,7 +9,7 @@ from matou.registry.blobs.layout import digest_of_blob
 from matou.registry.blobs.transfer import WHOLE, WrongDigest, transfer, update
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import NotFound, StorageError
-from matou.registry.migration.tree_objects import linked_digest
+from matou.registry.migration.tree_objects import linked_digest, names_itself
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -89,6 +89,9 @@ class Copier:
         if digest in self.lost:
             raise Unfit(f"{item.path} names {digest}, which was not copied")
         if item.existing == len(content):
+            # Object storage has an object as a whole or not at all: this link can name nothing else there.
+            if self._destination.shared and not self._verify and names_itself(item.path, digest):
+                return False
             try:
                 if await self._destination.get(item.path) == content:
                     return False

@@ -54,6 +54,12 @@ def linked_digest(content: bytes) -> str:
     return content.decode("ascii", errors="replace").strip()
 
 
+def names_itself(path: str, digest: str) -> bool:
+    """Tell whether a link names what its path stands for, as all but the current ones of tags do."""
+    algorithm, _, hexadecimal = digest.partition(":")
+    return path.endswith(f"/{algorithm}/{hexadecimal}/link")
+
+
 def own_directory(path: str) -> str:
     """Return what goes when an object goes: the directory that is there for it alone, where it has one."""
     parts = path.split("/")

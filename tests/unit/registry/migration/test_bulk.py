@@ -122,6 +122,25 @@ def test_objects_of_one_vendor_are_copied_inside_the_storage() -> None:
     asyncio.run(main())
 
 
+def test_links_that_can_name_nothing_else_are_not_read_in_object_storage() -> None:
+    async def main() -> None:
+        source, store = memory(), MemoryStore(SEGMENT)
+        destination = ObjectDriver(store)
+        await fill(source, tree_objects())
+        await migrated(source, destination)
+        store.requests.clear()
+        assert (await migrated(source, destination)).copied == 0
+        reads = sorted(each.removeprefix("get ") for each in store.requests if each.startswith("get "))
+        assert reads == sorted(path for path in tree_objects() if path.endswith("/current/link"))
+        # Whoever wants to know it for sure says so.
+        wrong = layout.layer_link(NAME, Digest.of(LAYER))
+        await destination.put(wrong, Digest.of(b"another").encode())
+        assert (await migrated(source, destination, verify=True)).copied == 1
+        assert await content_of(destination) == tree_objects()
+
+    asyncio.run(main())
+
+
 class Watched(InMemoryDriver):
     """A destination that remembers the order, and fails on demand.
 
