@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 
 from matou.registry.files import FileLock
 from matou.registry.index.reader import Reader
-from matou.registry.migration.moved import CannotFollow, residence
+from matou.registry.migration.moved import CannotFollow, follow_moves
 from matou.registry.ownership.stop import release_if_last
 from matou.registry.reserve import keep_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matou.config.distribution import Configuration
-    from matou.registry.files import RegistryFiles
     from matou.registry.migration.moved import Residence
 
 log = logging.getLogger("matou.registry")
@@ -35,8 +33,6 @@ class Occupancy:
     """See the module.
 
     Args:
-        configuration: of the registry, as it was started.
-        files: of the storage that it names.
         here: the storage that is served.
         held: what is held of that; closed by this object from now on.
         environ: the environment.
@@ -44,14 +40,10 @@ class Occupancy:
 
     def __init__(
         self,
-        configuration: Configuration,
-        files: RegistryFiles,
         here: Residence,
         held: contextlib.ExitStack,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._configuration = configuration
-        self._files = files
         self._here = here
         self._held = held
         self._environ = environ
@@ -89,7 +81,7 @@ class Occupancy:
             OSError: its files cannot be opened.
             sqlite3.Error: as above.
         """
-        there = residence(self._configuration, self._files, self._environ)
+        there = follow_moves(self._here, self._environ)
         if there.files == self._here.files:
             return
         with contextlib.ExitStack() as held:

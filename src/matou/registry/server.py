@@ -100,7 +100,7 @@ def serve(configuration: Configuration, workers: int) -> int:
         except (TlsError, CacheSetupError) as error:
             raise StartError(str(error)) from error
         held.enter_context(prepare(here.configuration, here.files, lock))
-        occupancy = Occupancy(configuration, files, here, held.pop_all())
+        occupancy = Occupancy(here, held.pop_all())
         stack.callback(occupancy.close)
         occupancy.start()
         # Workers are spawned: a fork would copy the parent's threads' locks in whatever state they are.

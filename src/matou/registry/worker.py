@@ -82,7 +82,7 @@ class Worker:
         self._registry = OpenRegistry(here, lock, self._parts)
         self._serve = self._registry.endpoint.serve
         self._retired: list[OpenRegistry] = []
-        self._participant = Participant(configuration, self._files, here, self._exchange)
+        self._participant = Participant(here, self._exchange)
         self._participant.start(loop)
 
     async def _exchange(self, there: Residence, lock: FileLock) -> None:

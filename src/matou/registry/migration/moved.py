@@ -219,7 +219,24 @@ def residence(
         CannotFollow: it was moved, and the new configuration cannot be used.
         StorageError: a mark cannot be read.
     """
-    here = Residence(configuration, files)
+    return follow_moves(Residence(configuration, files), environ, marks)
+
+
+def follow_moves(here: Residence, environ: Mapping[str, str] = os.environ, marks: Marks | None = None) -> Residence:
+    """Return the storage that is in charge now, for one who has been working with another.
+
+    The storage that is left tells what led there: at the new one a document of an earlier move may be gone already.
+
+    Args:
+        here: where one has been.
+        environ: the environment.
+        marks: see ``residence``.
+
+    Raises:
+        CannotFollow: it was moved, and the new configuration cannot be used.
+        StorageError: a mark cannot be read.
+    """
+    begun = len(here.moves)
     while True:
         moved = read_moved(here.files.moved)
         if moved is None and marks is not None:
@@ -232,7 +249,7 @@ def residence(
             if marks is not None:
                 marks.delete(here)
             return here
-        if len(here.moves) == LONGEST_WAY:
+        if len(here.moves) - begun == LONGEST_WAY:
             raise CannotFollow(
                 f"{moved}, and from there on and on: {here.files.moved} is one of {LONGEST_WAY} in a row"
             )

@@ -19,13 +19,12 @@ from matou.registry.descriptors.base import CacheSetupError
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.files import FileLock, RegistryFiles, directory_of
-from matou.registry.migration.moved import CannotFollow, load_destination, residence
+from matou.registry.migration.moved import CannotFollow, follow_moves, load_destination
 from matou.registry.migration.roster import RosterEntry, WorkerState, read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matou.config.distribution import Configuration
     from matou.registry.migration.moved import Residence
     from matou.registry.migration.roster import Plan
 
@@ -52,8 +51,6 @@ class Participant:
     """See the module.
 
     Args:
-        configuration: of the registry, as it was started.
-        files: of the storage that it names.
         here: the storage that is served.
         exchange: goes on with another one.
         environ: the environment.
@@ -61,14 +58,10 @@ class Participant:
 
     def __init__(
         self,
-        configuration: Configuration,
-        files: RegistryFiles,
         here: Residence,
         exchange: Exchange,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self._configuration = configuration
-        self._files = files
         self._here = here
         self._exchange = exchange
         self._environ = environ
@@ -115,7 +108,7 @@ class Participant:
             log.error("the storage is exchanged, but this worker cannot go along: %s", problem)
 
     async def _follow(self) -> None:
-        there = residence(self._configuration, self._files, self._environ)
+        there = follow_moves(self._here, self._environ)
         if there.files == self._here.files:
             return
         lock = FileLock(there.files.lock)
@@ -136,7 +129,7 @@ class Participant:
         if self._entry is not None:
             self._entry.close()
         self._entry, self._here, self._complaint = entry, there, ""
-        log.warning("%s: going on with that", there.moves[-1] if there.moves else "the images were moved back")
+        log.warning("%s: going on with that", there.moves[-1])
 
     async def _look_at(self, plan: Plan | None) -> None:
         """Find out whether this worker could go along, and say so."""

@@ -30,7 +30,7 @@ class Worker:
         self.locks: list[FileLock] = []
         self.failures: list[Exception] = []
         place = Residence(here.configuration, here.files)
-        self.participant = Participant(here.configuration, here.files, place, self._exchange, environ or {})
+        self.participant = Participant(place, self._exchange, environ or {})
 
     async def _exchange(self, there: Residence, lock: FileLock) -> None:
         if self.failures:
@@ -152,11 +152,30 @@ def test_it_goes_when_the_moment_is_there(here: Side, there: Side, caplog: pytes
                 assert [each.files for each in worker.went] == [there.files, here.files]
                 assert roster(there.files) == []
                 assert not here.files.moved.exists()
+                # Uploads of the storage that was left are found, and others that still work with it waited for.
+                assert worker.went[1].left == there.files
+                assert worker.went[1].previous == worker.went[0].configuration
 
     asyncio.run(main())
     text = caplog.text
     assert text.count("this worker cannot go along: not yet") == 1
     assert "going on with that" in text
+
+
+def test_the_second_to_go_back_knows_as_much_as_the_first(here: Side, there: Side) -> None:
+    async def main() -> None:
+        worker = Worker(here)
+        async with at_work(worker):
+            write_moved(here.files.moved, Moved(1, 1.8e9, str(there.path), there.configuration.storage.identity))
+            await until(lambda: bool(roster(there.files)))
+            # Somebody else has gone back already, and has deleted what was of the past.
+            here.files.moved.unlink()
+            write_moved(there.files.moved, Moved(2, 1.8e9, str(here.path), here.configuration.storage.identity))
+            await until(lambda: bool(roster(here.files)))
+            assert worker.went[1].left == there.files
+            assert worker.went[1].previous == worker.went[0].configuration
+
+    asyncio.run(main())
 
 
 def test_one_that_cannot_follow_stays_and_says_why(here: Side, there: Side, caplog: pytest.LogCaptureFixture) -> None:
