@@ -25,6 +25,7 @@ from matou.registry.migration.guards import (
     MigrationRefused,
     check_distinct,
     check_mark,
+    check_owner,
     check_sides,
     check_user,
     destination_held,
@@ -202,6 +203,8 @@ class LiveMigration:
             reader = stack.enter_context(contextlib.closing(Reader(self._source_files.index)))
             await check_mark(origin)
             await check_distinct(origin, target)
+            await check_owner(origin, self._source_files, "--from")
+            await check_owner(target, self._destination_files, "--to")
             if await self._is_ours(target):
                 self._options = dataclasses.replace(self._options, delete=True)
             await give_up_index(target, self._destination_files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -13,15 +14,19 @@ import pytest
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import StorageError
-from matou.registry.files import FileLock
+from matou.registry.drivers.object_driver import ObjectDriver
+from matou.registry.files import FileLock, RegistryFiles
 from matou.registry.migration import live
 from matou.registry.migration.bulk import Options
-from matou.registry.migration.guards import MigrationRefused
+from matou.registry.migration.guards import MigrationRefused, check_owner
 from matou.registry.migration.live import migrate_live
 from matou.registry.migration.moved import Moved, read_moved, residence, write_moved
 from matou.registry.migration.report import Silent
 from matou.registry.migration.roster import RosterEntry, WorkerState, read_plan
+from matou.registry.ownership.identity import identity_of
+from matou.registry.ownership.records import Record, Records, State
 from matou.registry.write_gate import WriteGate
+from tests.drivers.memory_store import MemoryStore
 from tests.unit.registry.migration.sides import Side
 from tests.unit.registry.migration.trees import LAYER, image_objects, tree_objects
 
@@ -48,7 +53,7 @@ def destination(tmp_path: Path) -> Side:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in (("READY", 1.0), ("PATIENCE", 0.5), ("REST", 0.05), ("LEAVE", 0.5), ("STARTING", 0.3)):
+    for name, seconds in (("READY", 1.0), ("PATIENCE", 10.0), ("REST", 0.05), ("LEAVE", 0.5), ("STARTING", 0.3)):
         monkeypatch.setattr(live, name, seconds)
 
 
@@ -167,12 +172,13 @@ def test_a_registry_that_keeps_its_index_elsewhere(source: Side, destination: Si
 def test_a_change_that_does_not_end_leaves_the_old_storage_in_charge(
     source: Side, destination: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "ATTEMPTS", 2)
-    monkeypatch.setattr(live, "PATIENCE", 0.05)
     gate = WriteGate(source.files)
     assert gate.try_enter()
-    with pytest.raises(StorageError, match="too busy for the switch-over 2 times; it goes on with the old storage"):
-        migrated(source, destination)
+    with monkeypatch.context() as patched:
+        patched.setattr(live, "ATTEMPTS", 2)
+        patched.setattr(live, "PATIENCE", 0.05)
+        with pytest.raises(StorageError, match="too busy for the switch-over 2 times; it goes on with the old storage"):
+            migrated(source, destination)
     assert not source.files.moved.exists()
     gate.leave()
     # Changes go on, and the next attempt has little to do.
@@ -262,3 +268,22 @@ def test_a_move_of_the_past_at_the_destination_is_outnumbered(source: Side, dest
         identity=destination.configuration.storage.identity,
     )
     assert not destination.files.moved.exists()
+
+
+def test_an_object_storage_that_another_index_serves_is_refused(tmp_path: Path) -> None:
+    files = RegistryFiles(tmp_path)
+
+    async def main() -> None:
+        driver = ObjectDriver(MemoryStore(1 << 20))
+        await check_owner(driver, files, "--to")
+        own = identity_of(files)
+        records = Records(driver)
+        await records.put(Record(own.id, 1, 1, State.OWNER, own.host, own.directory))
+        await records.put(Record("0" * 32, 0, 0, State.LOOKING, "other", "/there"))
+        await check_owner(driver, files, "--to")
+        for state in (State.OWNER, State.RELEASED):
+            await records.put(Record("0" * 32, 2, 1, state, "other", "/there"))
+            with pytest.raises(MigrationRefused, match=r"on other \(index in /there\) serves the storage of --to"):
+                await check_owner(driver, files, "--to")
+
+    asyncio.run(main())
