@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -398,22 +399,21 @@ def test_all_registries_of_a_storage_change_over_and_back_again(tmp_path: Path) 
             assert (source.root / "matou" / "moved.json").exists() == (number == 0)
         # Nobody holds anything of the storage that was left.
         for registry in registries:
-            assert _open_files(registry, destination.root) == []
+            wait_until(partial(_has_left, registry, destination.root))
         # Again is no mistake: it is what one does when the first time was cut off.
         report = migrate(destination, source)
         assert (report["switched"], report["objects"]) == (True, 0)
 
 
-def _open_files(registry: MatouRegistry, root: Path) -> list[str]:
-    found = []
+def _has_left(registry: MatouRegistry, root: Path) -> bool:
+    """Tell whether no process of a registry has a file of a storage open."""
     assert registry.process is not None
     for pid in (registry.process.pid, *registry.worker_pids()):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(FileNotFoundError):
-                target = entry.readlink()
-                if target.is_relative_to(root):
-                    found.append(str(target))
-    return found
+                if entry.readlink().is_relative_to(root):
+                    return False
+    return True
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,7 @@ LARGE = 8 << 20  # bytes of a blob from which on fewer are copied at a time
 LARGE_SHARE = 4  # of so many jobs one may have a large blob
 HASHING_THREADS = 4
 TOLD_EVERY = 1000  # objects that are counted
+RETURNS = 5  # times that an object may be gone and there again before that counts as a failure
 HOPELESS = 100  # objects that failed in a row, with none in between that did not
 SETTLING = (2.0, 8.0, 20.0)  # seconds to wait for a listing that lags behind what was stored
 
@@ -163,11 +164,9 @@ class BulkCopy:
 
     async def _copy_one(self, item: TreeObject, *, is_last_attempt: bool) -> None:
         try:
-            copied = await self._copier.copy(item)
+            copied = await self._copy_if_there(item)
         except StorageFull:
             raise
-        except NotFound as error:
-            await self._vanished(item, error, is_last_attempt=is_last_attempt)
         except StorageError as error:
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= HOPELESS:
@@ -180,22 +179,32 @@ class BulkCopy:
             self._advance(item)
             self.damaged(f"{item.path} was not copied: {error}")
         else:
-            self._succeeded(item, copied=copied)
+            if copied is None:
+                self._vanished(item)
+            else:
+                self._succeeded(item, copied=copied)
 
-    async def _vanished(self, item: TreeObject, error: NotFound, *, is_last_attempt: bool) -> None:
-        """Tell an object that was deleted at the source from a storage that does not find its own."""
-        try:
-            await self._source.stat(item.path)
-        except NotFound:
-            digest = layout.digest_of_blob(item.path)
-            if digest is not None:
-                self._copier.lost.discard(digest)
-            self.report.source_count -= 1
-            self._advance(item)
-        except StorageError as failure:
-            self._failed(item, failure, is_last_attempt=is_last_attempt)
-        else:
-            self._failed(item, error, is_last_attempt=is_last_attempt)
+    async def _copy_if_there(self, item: TreeObject) -> bool | None:
+        """Copy an object; None says that it was deleted at the source. A tag may come back while it is looked for."""
+        misses = 0
+        while True:
+            try:
+                return await self._copier.copy(item)
+            except NotFound:
+                try:
+                    await self._source.stat(item.path)
+                except NotFound:
+                    return None
+                misses += 1
+                if misses == RETURNS:
+                    raise
+
+    def _vanished(self, item: TreeObject) -> None:
+        digest = layout.digest_of_blob(item.path)
+        if digest is not None:
+            self._copier.lost.discard(digest)
+        self.report.source_count -= 1
+        self._advance(item)
 
     def _succeeded(self, item: TreeObject, *, copied: bool) -> None:
         self._failures_in_a_row = 0

@@ -305,6 +305,33 @@ def test_what_was_deleted_at_the_source_meanwhile_is_no_failure() -> None:
     asyncio.run(main())
 
 
+class Returning(InMemoryDriver):
+    """A source of which something is deleted and pushed again while it is copied."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+        self._misses = bulk.RETURNS - 1
+
+    async def get(self, path: str) -> bytes:
+        if path == self._path and self._misses:
+            self._misses -= 1
+            raise NotFound(f"{path} does not exist")
+        return await super().get(path)
+
+
+def test_what_is_deleted_and_pushed_again_meanwhile_is_copied(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        source, destination = Returning(layout.tag_current("other", "v")), memory()
+        await fill(source, tree_objects())
+        report = await migrated(source, destination)
+        assert report.agrees
+        assert await content_of(destination) == tree_objects()
+
+    asyncio.run(main())
+    assert caplog.text == ""
+
+
 def test_surplus_is_counted_and_deleted_only_when_that_is_wanted(files: Make) -> None:
     async def main() -> None:
         async with drivers(memory(), files()) as (source, destination):
@@ -462,7 +489,8 @@ def test_names_that_are_no_text_are_reported(tmp_path: Path) -> None:
 def test_not_found_of_the_destination_is_a_failure() -> None:
     async def main() -> None:
         path = layout.tag_current("other", "v")
-        source, destination = memory(), Watched({path: [NotFound("no such bucket")] * 2})
+        missing: list[Exception] = [NotFound("no such bucket") for _ in range(2 * bulk.RETURNS)]
+        source, destination = memory(), Watched({path: missing})
         await fill(source, tree_objects())
         report = await migrated(source, destination)
         assert report.problems == [f"{path} was not copied: no such bucket"]
