@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import DatabaseError
@@ -95,11 +95,22 @@ def _ensure_secret_key(path: Path) -> None:
 
 def _migrate() -> None:
     """Bring the database's schema up to date; each migration is one transaction."""
-    from django.core.management import call_command  # noqa: PLC0415 -- after start_django
+    from django.core.management.sql import emit_post_migrate_signal  # noqa: PLC0415 -- after start_django
     from django.db import connection  # noqa: PLC0415 -- as above
     from django.db.migrations.executor import MigrationExecutor  # noqa: PLC0415 -- as above
 
-    executor = MigrationExecutor(connection)
+    class Executor(MigrationExecutor):
+        """Records a migration in its own transaction, always: Django may do so after it, and be killed in between."""
+
+        def apply_migration(self, state: Any, migration: Any, fake: bool = False, fake_initial: bool = False) -> Any:  # noqa: ARG002, FBT001, FBT002 -- Django's arguments
+            with self.connection.schema_editor(atomic=migration.atomic) as editor:
+                state = migration.apply(state, editor)
+                self.record_migration(migration)  # type: ignore[call-arg] # the types are of another version
+            if self.progress_callback:
+                self.progress_callback("apply_success", migration, fake)
+            return state
+
+    executor = Executor(connection)
     unknown = sorted(
         f"{app}.{name}"
         for app, name in set(executor.loader.applied_migrations) - set(executor.loader.disk_migrations)
@@ -110,8 +121,11 @@ def _migrate() -> None:
             f"the portal's database was made by a newer version of Matou (it has {unknown[-1]}); install that version, "
             "or restore a backup of the database"
         )
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        call_command("migrate", interactive=False, verbosity=0)
+    targets = executor.loader.graph.leaf_nodes()
+    if executor.migration_plan(targets):
+        executor.recorder.ensure_schema()
+        executor.migrate(targets)
+        emit_post_migrate_signal(verbosity=0, interactive=False, db=connection.alias)
 
 
 def _ensure_administrator(installation: Installation) -> None:
