@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.part_plan import PartRules, plan_parts
 
@@ -67,19 +68,12 @@ class _Parts:
 
     async def store(self, parts: Sequence[Part]) -> list[str]:
         """Return the ETags of the parts. The first failure ends it."""
-        waiting = iter(enumerate(parts, 1))
 
-        async def work() -> None:
-            for number, part in waiting:
-                self._etags[number] = await self._store(number, part)
+        async def store(numbered: tuple[int, Part]) -> None:
+            number, part = numbered
+            self._etags[number] = await self._store(number, part)
 
-        workers = [asyncio.create_task(work()) for _ in range(min(COPIES_AT_ONCE, len(parts)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+        await for_each(each(enumerate(parts, 1)), store, COPIES_AT_ONCE)
         return [self._etags[number] for number in range(1, len(parts) + 1)]
 
     async def _store(self, number: int, part: Part) -> str:

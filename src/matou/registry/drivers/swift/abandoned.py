@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matou.registry.concurrency import each, for_each
+from matou.registry.drivers.swift.connection import AT_A_TIME
 from matou.registry.drivers.swift.description import NOT_FOUND, described
-from matou.registry.drivers.swift.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from matou.registry.drivers.swift.connection import Connection
@@ -78,5 +79,5 @@ class AbandonedSegments:
                 found.add(manifest[1])
 
         async for page in self._connection.pages(self._names.files):
-            await in_parallel([item.name for item in page.objects if not item.size], look)
+            await for_each(each([item.name for item in page.objects if not item.size]), look, AT_A_TIME)
         return found

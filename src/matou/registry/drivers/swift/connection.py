@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.swift.listing import Page
 
 CONNECTIONS = 64  # at a time a worker
+AT_A_TIME = 8  # small requests of one operation
 CONNECT_SECONDS = 30.0
 SILENCE_SECONDS = 120.0  # that an answer may pause; a server-side copy is as long silent as it takes
 RECEIVE_BUFFER = 1 << 18  # bytes

@@ -9,12 +9,12 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.object_driver import STAGING
 from matou.registry.drivers.object_store import Segment
 from matou.registry.drivers.swift import naming
 from matou.registry.drivers.swift.description import NOT_FOUND, describe, described
-from matou.registry.drivers.swift.in_parallel import in_parallel
 
 if TYPE_CHECKING:
     from matou.registry.drivers.swift.connection import Connection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 28  # bytes that one request copies; it is silent until it has
 GROWTH = 500  # pieces of a blob before they grow
+COPIES_AT_ONCE = 4  # pieces of a blob
 FORBIDDEN = 403
 
 
@@ -89,7 +90,7 @@ class Copying:
                 raise StorageError(f"a piece of {origin} could not be copied")
 
         try:
-            await in_parallel(segments, copy, most=4)
+            await for_each(each(segments), copy, COPIES_AT_ONCE)
         except StorageError:
             await self._deletion.delete_objects([self._names.name(segment.key) for segment in segments])
             return False

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.swift import naming
 from matou.registry.drivers.swift.abandoned import AbandonedSegments, is_upload
+from matou.registry.drivers.swift.connection import AT_A_TIME
 from matou.registry.drivers.swift.description import NOT_FOUND, described
 from matou.registry.drivers.swift.failures import failure
-from matou.registry.drivers.swift.in_parallel import in_parallel
 from matou.registry.drivers.swift.large_objects import outcome
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Deletion:
             else:
                 plain.append(name)
 
-        await in_parallel(keys, look)
+        await for_each(each(keys), look, AT_A_TIME)
         await self.delete_objects(plain)
 
     async def _delete_static(self, name: str) -> None:
@@ -117,7 +118,7 @@ class Deletion:
         """Delete objects as they are: manifests without their segments."""
         most = min((await self._connection.open()).cluster.bulk_deletes, MOST)
         if len(names) <= FEW or not most:
-            await in_parallel(names, self._delete_one)
+            await for_each(each(names), self._delete_one, AT_A_TIME)
             return
         for first in range(0, len(names), most):
             await self._delete_many(names[first : first + most])

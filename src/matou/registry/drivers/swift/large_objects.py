@@ -20,13 +20,13 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_driver import STAGING
 from matou.registry.drivers.swift import naming
 from matou.registry.drivers.swift.connection import NEWEST
 from matou.registry.drivers.swift.description import NOT_FOUND, SETTLING, SETTLING_PAUSE, described
 from matou.registry.drivers.swift.failures import failure
-from matou.registry.drivers.swift.in_parallel import in_parallel
 from matou.registry.drivers.upload_segments import STARTED_AT
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.swift.connection import Answer, Connection
     from matou.registry.drivers.swift.naming import Naming
 
+MANIFESTS_AT_ONCE = 2  # of one blob
 CREATED_ALREADY = 412  # Precondition Failed
 BAD_REQUEST = 400
 ACCEPTED = 202
@@ -127,7 +128,7 @@ class LargeObjects:
             chosen = segments[first : first + limit]
             key = naming.part_of(upload, level, len(parts))
             parts.append((chosen, type(chosen[0])(key, sum(segment.size for segment in chosen))))
-        await in_parallel(parts, lambda part: self._put_manifest(part[0], part[1].key), most=2)
+        await for_each(each(parts), lambda part: self._put_manifest(part[0], part[1].key), MANIFESTS_AT_ONCE)
         return [part for _, part in parts]
 
     async def _put_manifest(self, segments: Sequence[Segment], key: str) -> None:

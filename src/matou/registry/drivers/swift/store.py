@@ -8,16 +8,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
 from matou.registry.drivers.requests import RequestLimit, Requests
 from matou.registry.drivers.streams import closing
 from matou.registry.drivers.swift import naming
-from matou.registry.drivers.swift.connection import Connection, Request
+from matou.registry.drivers.swift.connection import AT_A_TIME, Connection, Request
 from matou.registry.drivers.swift.copying import Copying
 from matou.registry.drivers.swift.deletion import Deletion
 from matou.registry.drivers.swift.description import NOT_FOUND, SETTLING, describe, described
-from matou.registry.drivers.swift.in_parallel import in_parallel
 from matou.registry.drivers.swift.large_objects import CONTENT_TYPE, LargeObjects, is_staged
 from matou.registry.drivers.swift.naming import Naming
 from matou.registry.drivers.swift.segments import SwiftSegments, is_copied
@@ -130,7 +130,7 @@ class SwiftStore:
             else:
                 objects[name] = objects[name]._replace(size=found.size)
 
-        await in_parallel([name for name, item in objects.items() if not item.size], look)
+        await for_each(each([name for name, item in objects.items() if not item.size]), look, AT_A_TIME)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""
