@@ -6,7 +6,7 @@ with what follows, of which as little is read as the service permits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,11 +24,13 @@ class PartRules:
         smallest: bytes of a part at least, but for the last.
         preferred: bytes from which a segment is copied in several parts.
         most: parts of an object.
+        ranged_above: bytes that an object must exceed so that a range of it may be copied.
     """
 
     smallest: int
     preferred: int
     most: int = 10_000
+    ranged_above: int = 0
 
 
 class Piece(NamedTuple):
@@ -57,15 +59,18 @@ def plan_parts(segments: Sequence[Segment], rules: PartRules) -> list[Part]:
         segments: in order, none empty.
         rules: of the service. Where they would lead to too many parts, parts get larger.
     """
-    smallest, preferred = rules.smallest, rules.preferred
-    while True:
-        parts = _plan(segments, smallest, preferred)
-        if len(parts) <= rules.most:
-            return parts
-        smallest, preferred = smallest * 2, preferred * 2
+    while len(parts := plan_all_parts(segments, rules)) > rules.most:
+        rules = replace(rules, smallest=rules.smallest * 2, preferred=rules.preferred * 2)
+    return parts
 
 
-def _plan(segments: Sequence[Segment], smallest: int, preferred: int) -> list[Part]:
+def plan_all_parts(segments: Sequence[Segment], rules: PartRules) -> list[Part]:
+    """Return the parts that make one object of segments, even when there are more than an object may have.
+
+    Args:
+        segments: in order, none empty.
+        rules: of the service.
+    """
     parts: list[Part] = []
     joined: Part = []
     missing = 0  # bytes that the joined part needs
@@ -74,27 +79,34 @@ def _plan(segments: Sequence[Segment], smallest: int, preferred: int) -> list[Pa
         start = 0
         if joined:
             rest = segment.size - missing
-            start = missing if rest >= smallest or (is_last and rest > 0) else segment.size
-        elif segment.size < smallest and not is_last:
-            start, missing = segment.size, smallest
+            is_cut = segment.size > rules.ranged_above and (rest >= rules.smallest or (is_last and rest > 0))
+            start = missing if is_cut else segment.size
+        elif segment.size < rules.smallest and not is_last:
+            start, missing = segment.size, rules.smallest
         if start:
             joined.append(Piece(segment.key, 0, start, whole=start == segment.size))
             missing -= start
             if missing <= 0:
                 parts.append(joined)
                 joined = []
-        parts += [[piece] for piece in _cut(segment, start, smallest, preferred)]
+        parts += [[piece] for piece in cut(segment, start, rules)]
     if joined:
         parts.append(joined)
     return parts
 
 
-def _cut(segment: Segment, start: int, smallest: int, preferred: int) -> list[Piece]:
-    """Cut what a segment has from a byte on into pieces of about equal size."""
+def cut(segment: Segment, start: int, rules: PartRules) -> list[Piece]:
+    """Cut what a segment has from a byte on into pieces of about equal size.
+
+    Args:
+        segment: an object.
+        start: first byte.
+        rules: of the service.
+    """
     length = segment.size - start
     if not length:
         return []
-    count = max(1, min(-(-length // preferred), length // smallest))
+    count = max(1, min(-(-length // rules.preferred), length // rules.smallest))
     bounds = [start + length * index // count for index in range(count + 1)]
     return [
         Piece(segment.key, first, end - first, whole=end - first == segment.size) for first, end in pairwise(bounds)

@@ -20,8 +20,8 @@ from matou.registry.drivers.s3.parts import plan, ranges
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from matou.registry.drivers.part_plan import Part, Piece
     from matou.registry.drivers.s3.bucket import Bucket
-    from matou.registry.drivers.s3.parts import Part, Piece
 
 log = logging.getLogger("matou.registry")
 
@@ -70,7 +70,7 @@ class Assembly:
         """
         bucket = self._bucket
         if segment.size > max(bucket.parameters.multipartcopythresholdsize, limits.SMALLEST):
-            pieces = ranges(segment, 0, bucket.parameters.multipartcopychunksize)
+            pieces = ranges(segment, bucket.parameters.multipartcopychunksize)
             await self._assemble_parts(source, [[piece] for piece in pieces], key)
             return
         async with bucket.copying:

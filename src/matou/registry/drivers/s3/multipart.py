@@ -13,8 +13,8 @@ from matou.registry.drivers.s3.documents import Document, completion
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matou.registry.drivers.part_plan import Piece
     from matou.registry.drivers.s3.bucket import Bucket
-    from matou.registry.drivers.s3.parts import Piece
 
 log = logging.getLogger("matou.registry")
 

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from matou.registry.drivers.base import ContentWriter
     from matou.registry.drivers.factory import Surroundings
     from matou.registry.drivers.object_store import Listing, ObjectStore
+    from matou.registry.drivers.part_plan import Piece
     from matou.registry.drivers.s3.connection import Connection
-    from matou.registry.drivers.s3.parts import Piece
 
 log = logging.getLogger("matou.registry")
 
