@@ -32,6 +32,7 @@ TITLES = {
     "tags": "Tag lists",
     "catalog": "Catalogue",
     "memory": "Memory",
+    "large": "A very large blob",
 }
 _WHOLE_FROM, _TENTHS_FROM = 100, 10
 

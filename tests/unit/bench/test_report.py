@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from bench.report import BEGIN, END, main, number, print_tables, render_markdown, replace_between_marks, times
+from bench.cases import GROUPS
+from bench.report import BEGIN, END, TITLES, main, number, print_tables, render_markdown, replace_between_marks, times
 from bench.results import PER_CORE, Case, Results
 
 if TYPE_CHECKING:
@@ -106,3 +107,7 @@ def test_unusable_results(tmp_path: Path, capsys: pytest.CaptureFixture[str], co
         main([str(figures)])
     assert stopped.value.code == 1
     assert said in capsys.readouterr().err
+
+
+def test_every_group_has_a_table() -> None:
+    assert TITLES.keys() == GROUPS.keys()
