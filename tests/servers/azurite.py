@@ -16,7 +16,7 @@ from azure.storage.blob import BlobServiceClient
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.servers.ports import free_port
-from tests.servers.program import environment
+from tests.servers.program import end, environment
 from tests.servers.waiting import accepts, wait_until
 
 if TYPE_CHECKING:
@@ -72,12 +72,7 @@ class Azurite:
         """End it as a person does; what it had is gone."""
         if self.process is not None:
             process, self.process = self.process, None
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, STOP_SECONDS)
 
     def new_container(self, account: str = ACCOUNT, key: str = KEY) -> str:
         """Make a container and return its name."""

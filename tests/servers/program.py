@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,3 +18,13 @@ def environment(**variables: str) -> dict[str, str]:
     """Return this process's environment without settings of registries and of storage, but with ``variables``."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
     return kept | variables
+
+
+def end(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """End a program as a person does, and with SIGKILL when it has not ended in time."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import redis
 
 from tests.servers.ports import free_port
+from tests.servers.program import end
 from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -97,12 +98,7 @@ class RedisServer:
         if self.process is not None:
             process, self.process = self.process, None
             process.send_signal(signal.SIGCONT)
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, STOP_SECONDS)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import get_session
 
 from tests.servers.ports import free_port
+from tests.servers.program import end
 from tests.servers.waiting import answers, wait_until
 
 if TYPE_CHECKING:
@@ -110,12 +111,7 @@ class SeaweedFS:
         """End it as a person does."""
         if self.process is not None:
             process, self.process = self.process, None
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, STOP_SECONDS)
 
     def kill(self) -> None:
         """End it with SIGKILL."""
