@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000  # keys, as many as the service gives
 IN_PARALLEL = 8  # pages that are asked for at a time
+ENOUGH = 64  # directories: what is below them is not divided, or in the end each blob would be asked for apart
 
 
 class _Page(NamedTuple):
@@ -64,9 +65,10 @@ class _Wanted(NamedTuple):
 async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listing]:
     """Yield the pages of a listing of all that lies below a prefix, in no order.
 
-    What has more than a page is asked for directory by directory.
+    What has more than a page is asked for directory by directory, until there are enough of them.
     """
     wanted = deque([_Wanted(prefix)])
+    directories = 0  # that were found
     asked: dict[asyncio.Task[_Page], _Wanted] = {}
     try:
         while wanted or asked:
@@ -77,11 +79,12 @@ async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listin
             done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 of, (found, token) = asked.pop(task), task.result()
-                if token and not of.directories:
+                if token and not of.directories and not of.token and directories < ENOUGH:
                     wanted.append(_Wanted(of.prefix, directories=True))
                     continue
                 if token:
                     wanted.append(of._replace(token=token))
+                directories += len(found.directories)
                 wanted += [_Wanted(f"{of.prefix}{name}/") for name in found.directories]
                 yield Listing(found.objects, [])
     finally:
