@@ -11,7 +11,7 @@ import binascii
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
@@ -23,6 +23,7 @@ from matou.registry.drivers.base import StorageError
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline.transport import AsyncHttpTransport
     from azure.storage.blob import UserDelegationKey
 
     from matou.config.sections.azure import AzureParameters
@@ -112,8 +113,14 @@ class Account:
         """
         return f"{self.url(name)}?{self.signature}" if self.signature else self.url(name)
 
-    def credential(self) -> AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential:
-        """Return what authorises requests of the client; a token credential must be closed."""
+    def credential(
+        self, transport: AsyncHttpTransport[Any, Any]
+    ) -> AzureNamedKeyCredential | AzureSasCredential | AsyncTokenCredential:
+        """Return what authorises requests of the client; a token credential must be closed.
+
+        Args:
+            transport: by which tokens are fetched; closed with the credential.
+        """
         if self.key:
             return AzureNamedKeyCredential(self.name, self.key)
         if self.signature:
@@ -124,12 +131,13 @@ class Account:
         authority = {"authority": self.authority} if self.authority else {}
         if self.authentication == "client_secret":
             tenant, client, secret = self.application
-            return ClientSecretCredential(tenant, client, secret, **authority)
+            return ClientSecretCredential(tenant, client, secret, transport=transport, **authority)
         return DefaultAzureCredential(
             exclude_developer_cli_credential=True,
             exclude_powershell_credential=True,
             exclude_shared_token_cache_credential=True,
             exclude_visual_studio_code_credential=True,
+            transport=transport,
             **authority,
         )
 

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import BlobServiceClient
 
 from matou.registry.drivers.azure.errors import Answer, Refusal, failure, translated
+from matou.registry.drivers.azure.transport import Transport
 from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.proxies import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -69,6 +70,7 @@ class Connection:
         self.debug_log = debug_log
         self._skipverify = skipverify
         self._try_timeout = try_timeout or None
+        self._proxies = Proxies()
         self._session: aiohttp.ClientSession | None = None
         self._service: BlobServiceClient | None = None
         self._credential: Any = None
@@ -84,19 +86,15 @@ class Connection:
                 connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=not self._skipverify),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
-                trust_env=True,
                 trace_configs=self.debug_log.trace_configs(),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS),
             )
-            self._credential = self.account.credential()
+            self._credential = self.account.credential(Transport(self._proxies))
             self._service = BlobServiceClient(
                 self.account.endpoint,
                 credential=self._credential,
-                transport=AioHttpTransport(
-                    session=self._session,
-                    session_owner=False,
-                    connection_timeout=CONNECT_SECONDS,
-                    read_timeout=READ_SECONDS,
+                transport=Transport(
+                    self._proxies, self._session, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
                 ),
                 retry_total=0,
                 user_agent="matou",
@@ -157,7 +155,9 @@ class Connection:
             query = await self._authorise(headers)
             url = self.account.url(name)
             async with asyncio.timeout(self._try_timeout):
-                answer = await session.get(f"{url}?{query}" if query else url, headers=headers)
+                answer = await session.get(
+                    f"{url}?{query}" if query else url, headers=headers, proxy=self._proxies.of(url)
+                )
             async with answer as response:
                 if response.status not in (OK, PARTIAL) or (length is not None and response.status != PARTIAL):
                     text = MESSAGE.search(await response.text(errors="replace"))

@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -21,6 +22,7 @@ from azure.core.exceptions import (
 )
 
 from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,6 +119,8 @@ def failure(setup: Setup, doing: str, answer: Answer) -> StorageError:
     code = answer.code or str(answer.status)
     said = f"{code}: {answer.text}" if answer.text else code
     message = f"azure: {doing} failed: {said} (status {answer.status})"
+    if answer.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return unauthenticated(f"azure: {doing}")
     if code in MISSING or (code == "CannotVerifyCopySource" and answer.status == NOT_FOUND):
         return NotFound(f"azure: {doing} failed: there is no such blob")
     if code in THROTTLING or code in PASSING:
@@ -179,6 +183,8 @@ def _fix_of_identity(setup: Setup) -> str:
 
 def _disconnected(setup: Setup, doing: str, error: Exception) -> StorageError:
     cause = getattr(error, "inner_exception", None) or error
+    if isinstance(cause, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return failure_of_proxy(f"azure: {doing}", cause)
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return Transient(
             f"azure: {doing} failed: the host {setup.host} cannot be resolved; is storage.azure.accountname right "

@@ -16,13 +16,13 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from matou.registry.drivers.base import StorageError, Transient
 from matou.registry.drivers.gcs.errors import Unauthorized, failure
+from matou.registry.drivers.proxies import Proxies, failure_of_proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -137,7 +137,7 @@ class Api:
         self._user_agent = user_agent
         self._is_logged = is_logged
         self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[str, str | None] = {}  # by host
+        self._proxies = Proxies()
 
     @property
     def objects_url(self) -> str:
@@ -216,7 +216,7 @@ class Api:
                 headers=sent,
                 data=None if body is None else body.pieces(),
                 timeout=timeout,
-                proxy=self._proxy(url),
+                proxy=self._proxies.of(url),
                 allow_redirects=False,
             )
         if self._is_logged:
@@ -228,13 +228,6 @@ class Api:
                 1000 * (time.monotonic() - began),
             )
         return response
-
-    def _proxy(self, url: URL) -> str | None:
-        """Return the proxy of the environment, as Google's libraries do; aiohttp would look into ``~/.netrc``, too."""
-        host = url.raw_host or ""
-        if host not in self._proxies:
-            self._proxies[host] = None if proxy_bypass(host) else getproxies().get(url.scheme)
-        return self._proxies[host]
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -277,6 +270,8 @@ async def _beginning(address: Address, response: aiohttp.ClientResponse) -> byte
 
 def broken(what: str, error: Exception) -> StorageError:
     """Return the exception for a connection that broke, or did not come about."""
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return failure_of_proxy(what, error)
     said = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientSSLError):
         return StorageError(

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.proxies import unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,6 +44,8 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, bucket: str, w
     said = f"{what}: Google Cloud Storage answered {status}" + (f" ({message})" if message else "")
     is_throttled = status == HTTPStatus.TOO_MANY_REQUESTS or reason in THROTTLED
     error = StorageError(said)
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return unauthenticated(what)
     if status in AGAIN or is_throttled:
         error = Transient(said, throttled=is_throttled, retry_after=_seconds(headers))
     elif status == HTTPStatus.NOT_FOUND and "bucket does not exist" in message:

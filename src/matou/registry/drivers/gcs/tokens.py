@@ -16,6 +16,8 @@ from google.auth import exceptions
 from google.auth.transport.requests import Request
 
 from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.blocking_requests import proxied_session, system_authorities
+from matou.registry.drivers.proxies import Proxies
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -99,7 +101,9 @@ class Tokens:
         """Fetch a token; return it and the seconds that it lives. Runs in a thread."""
         assert self._source is not None  # noqa: S101 -- authorization has looked
         name = self._source.name
-        request = Request()
+        session = proxied_session(Proxies())
+        session.verify = system_authorities()
+        request = Request(session)
         try:
             if self._credentials is None:
                 self._credentials = self._source.load()
@@ -112,7 +116,7 @@ class Tokens:
         except exceptions.GoogleAuthError as error:
             raise StorageError(f"{name} cannot be used: {_first_line(error)}") from error
         finally:
-            request.session.close()
+            session.close()
         if not found.token:
             raise StorageError(f"{name} brought no access token; expected one from Google's token service")
         if found.expiry is None:

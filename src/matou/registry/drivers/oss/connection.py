@@ -10,16 +10,16 @@ Concurrency: the session belongs to the event loop that sends the first request.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from alibabacloud_oss_v2.aio.client import AsyncClient
 from alibabacloud_oss_v2.aio.transport import AioHttpClient
 from alibabacloud_oss_v2.config import Config
+from yarl import URL
 
 from matou.registry.drivers.oss.endpoint import Style
 from matou.registry.drivers.oss.failures import translated
+from matou.registry.drivers.proxies import Proxies
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -86,11 +86,18 @@ class Connection:
                         connect_timeout=CONNECT_SECONDS,
                         readwrite_timeout=seconds,
                         block_size=READ_PIECE,
-                        proxy_host=proxy_of(self.endpoint, self.bucket),
+                        proxy_host=self._proxy(),
                     ),
                 )
             )
         return self._clients[seconds]
+
+    def _proxy(self) -> str | None:
+        url = URL(self.endpoint.url)
+        if self.endpoint.style is Style.BEFORE_HOST:
+            url = url.with_host(f"{self.bucket}.{url.host}")
+        proxy = Proxies().of(url)
+        return None if proxy is None else str(proxy)
 
     async def send(self, operation: str, key: str, call: Callable[[], Awaitable[Any]]) -> Any:
         """Return what a request returns, repeating it while it fails in passing.
@@ -124,15 +131,3 @@ class Connection:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
-
-
-def proxy_of(endpoint: Endpoint, bucket: str) -> str | None:
-    """Return the proxy that the environment has for an endpoint (``https_proxy``, ``http_proxy``, ``no_proxy``).
-
-    The HTTP library would find it, too, but look into ``~/.netrc`` besides, for each request.
-    """
-    host = f"{bucket}.{endpoint.host}" if endpoint.style is Style.BEFORE_HOST else endpoint.host
-    proxy = getproxies().get(urlsplit(endpoint.url).scheme)
-    if not proxy or proxy_bypass(host):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"

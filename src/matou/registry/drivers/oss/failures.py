@@ -6,6 +6,7 @@ Source: OSS API reference, "Error codes"; RAM authorization reference of OSS for
 from __future__ import annotations
 
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
@@ -13,6 +14,7 @@ import aiohttp
 from alibabacloud_oss_v2 import exceptions
 
 from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +103,12 @@ def _translate(error: Any, operation: str, bucket: str, key: str, endpoint: Endp
     what = f"OSS {operation} of {bucket}/{key}"
     if isinstance(error, exceptions.ServiceError):
         return _answered(error, what, operation, bucket, key, endpoint)
+    return _unanswered(error, what, endpoint)
+
+
+def _unanswered(error: Any, what: str, endpoint: Endpoint) -> StorageError:
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        return failure_of_proxy(what, error)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return StorageError(f"{what}: the certificate of {endpoint.host} is not good: {_line(error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
@@ -117,6 +125,8 @@ def _translate(error: Any, operation: str, bucket: str, key: str, endpoint: Endp
 
 def _answered(error: Any, what: str, operation: str, bucket: str, key: str, endpoint: Endpoint) -> StorageError:
     status, code = int(error.status_code or 0), str(error.code or "")
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return unauthenticated(what)
     if code == "NoSuchUpload":
         return NoSuchUpload(f"{what}: the multipart upload is gone")
     if code == "NoSuchKey" or (status == NOT_FOUND and code not in FIXES):

@@ -22,8 +22,9 @@ import aiohttp
 from botocore.exceptions import ClientError
 from yarl import URL
 
+from matou.registry.drivers.proxies import Proxies
 from matou.registry.drivers.s3.documents import Document, error_of
-from matou.registry.drivers.s3.network import proxy_of, trust
+from matou.registry.drivers.s3.network import trust
 from matou.registry.drivers.s3.place import Keys, Place, endpoint_url, find_place
 from matou.registry.drivers.s3.request_log import RequestLog
 from matou.registry.drivers.s3.signing import UNSIGNED, encoded_key, encoded_query
@@ -194,7 +195,7 @@ class Connection:
         async with self._opening:
             session = self._session  # another request may have made it while this one waited
             if session is None:
-                self._proxy = proxy_of(place.origin)
+                self._proxy = Proxies().of(place.origin)
                 trusted = await trust(place.origin, self._proxy, verified=not self._parameters.skipverify)
                 session = self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEPT_SECONDS, ssl=trusted),

@@ -11,6 +11,7 @@ import ssl
 import time
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from botocore.parsers import ResponseParserError
 from yarl import URL
 
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
+from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 from matou.registry.drivers.s3.explanation import explanation
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ class Failures:
         if isinstance(error, SSLError) or isinstance(inner, aiohttp.ClientSSLError):
             return self._no_tls(inner, operation)
         if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-            return Transient(f"s3 {operation}: the proxy of the environment cannot be reached: {_line(inner)}")
+            return failure_of_proxy(f"s3 {operation}", error)
         if isinstance(error, EndpointConnectionError | aiohttp.ClientConnectorError):
             return Transient(
                 self._named(
@@ -208,6 +210,8 @@ class Failures:
         metadata = response.get("ResponseMetadata", {})
         status = int(metadata.get("HTTPStatusCode", 0))
         headers = metadata.get("HTTPHeaders", {})
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return unauthenticated(f"s3 {operation}")
         said = f"s3 {operation} of {where}: {code}: {_line(error.get('Message', ''))} (status {status})"
         if metadata.get("RequestId"):
             said = f"{said[:-1]}, request id {metadata['RequestId']})"

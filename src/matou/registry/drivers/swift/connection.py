@@ -19,6 +19,7 @@ import aiohttp
 from yarl import URL
 
 from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.proxies import Proxies, failure_of_proxy
 from matou.registry.drivers.swift.cluster import Cluster, cluster_of, info_url
 from matou.registry.drivers.swift.failures import LONGEST_REASON, failure
 from matou.registry.drivers.swift.identity import identity_of
@@ -103,7 +104,8 @@ class Connection:
     def __init__(self, parameters: SwiftParameters, requests: Requests) -> None:
         self.parameters = parameters
         self.requests = requests
-        self._identity = identity_of(parameters)
+        self.proxies = Proxies()
+        self._identity = identity_of(parameters, self.proxies)
         self._opening = asyncio.Lock()
         self._opened: Opened | None = None
         self._renewing = asyncio.Lock()
@@ -193,8 +195,9 @@ class Connection:
         if length or request.method in ("PUT", "POST"):
             headers["Content-Length"] = str(length)
         body = _pieces(request.body) if length else None
+        found = URL(url, encoded=True)
         return session.request(
-            request.method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+            request.method, found, headers=headers, data=body, allow_redirects=False, proxy=self.proxies.of(found)
         )
 
     async def _verify(
@@ -254,7 +257,6 @@ class Connection:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=RECEIVE_BUFFER,
-            trust_env=True,
         )
 
     async def _explore(self, session: aiohttp.ClientSession) -> Opened:
@@ -262,7 +264,8 @@ class Connection:
         what = f"the container {parameters.container}"
         with _translated(what, self):
             account = await self._current(session)
-            async with session.get(URL(info_url(account.url), encoded=True)) as response:
+            url = URL(info_url(account.url), encoded=True)
+            async with session.get(url, proxy=self.proxies.of(url)) as response:
                 if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise failure(parameters, "GET of /info", response.status, response.headers, "")
                 content = await response.read() if response.status == HTTPStatus.OK else b""
@@ -317,6 +320,8 @@ def _translated(what: str, connection: Connection) -> Iterator[None]:
             f"{what}: Swift cannot be spoken to: {error}; check the endpoint that the identity service names, and its "
             "certificate (insecureskipverify in storage.swift)"
         ) from error
+    except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+        raise failure_of_proxy(what, error) from error
     except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
         connection.doubt()
         raise Transient(f"{what}: Swift does not answer: {str(error) or 'silence'}") from error

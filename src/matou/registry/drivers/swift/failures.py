@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
+from matou.registry.drivers.proxies import unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,8 @@ def failure(parameters: SwiftParameters, what: str, status: int, headers: Mappin
         text: of it.
     """
     reason = " ".join(text.split())[:LONGEST_REASON]
+    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return unauthenticated(what)
     if status in THROTTLED:
         return Transient(
             f"{what}: Swift asks for fewer requests ({status})", throttled=True, retry_after=_after(headers)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import ssl
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import aiohttp
 
 from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 from matou.registry.drivers.swift.failures import THROTTLED
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keystoneauth1.session import Session
 
     from matou.config.sections.swift import SwiftParameters
+    from matou.registry.drivers.proxies import Proxies
 
 SECONDS = 60.0  # for a request to the identity service
 EARLY = 60.0  # seconds before it expires a token is renewed, at most
@@ -63,9 +64,15 @@ class Identity(Protocol):
         ...
 
 
-def identity_of(parameters: SwiftParameters) -> Identity:
-    """Return the identity service that the configuration names."""
-    return TempAuth(parameters) if parameters.identity_version == FIRST else Keystone(parameters)
+def identity_of(parameters: SwiftParameters, proxies: Proxies) -> Identity:
+    """Return the identity service that the configuration names.
+
+    Args:
+        parameters: of the driver.
+        proxies: through which it is reached.
+    """
+    kind = TempAuth if parameters.identity_version == FIRST else Keystone
+    return kind(parameters, proxies)
 
 
 class TempAuth:
@@ -74,8 +81,9 @@ class TempAuth:
     Source: ``swift.common.middleware.tempauth``.
     """
 
-    def __init__(self, parameters: SwiftParameters) -> None:
+    def __init__(self, parameters: SwiftParameters, proxies: Proxies) -> None:
         self._parameters = parameters
+        self._proxies = proxies
 
     async def authenticate(self, session: aiohttp.ClientSession) -> Account:
         """See ``Identity.authenticate``."""
@@ -83,15 +91,22 @@ class TempAuth:
         headers = {"X-Auth-User": parameters.username, "X-Auth-Key": parameters.password}
         try:
             async with session.get(
-                parameters.authurl, headers=headers, timeout=aiohttp.ClientTimeout(SECONDS)
+                parameters.authurl,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(SECONDS),
+                proxy=self._proxies.of(parameters.authurl),
             ) as response:
                 return self._account(response)
         except (aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
             raise _unusable(parameters, str(error)) from error
+        except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+            raise failure_of_proxy(f"the identity service {parameters.authurl}", error) from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _unreachable(parameters, str(error) or "no answer in time") from error
 
     def _account(self, response: aiohttp.ClientResponse) -> Account:
+        if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            raise unauthenticated(f"the identity service {self._parameters.authurl}")
         if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise StorageError(
                 f"the identity service refused the user {self._parameters.username!r} ({response.status}); check "
@@ -112,8 +127,9 @@ class TempAuth:
 class Keystone:
     """Versions 2 and 3: a password, and a project or a trust."""
 
-    def __init__(self, parameters: SwiftParameters) -> None:
+    def __init__(self, parameters: SwiftParameters, proxies: Proxies) -> None:
         self._parameters = parameters
+        self._proxies = proxies
 
     async def authenticate(self, session: aiohttp.ClientSession) -> Account:  # noqa: ARG002 -- it has its own
         """See ``Identity.authenticate``."""
@@ -124,10 +140,16 @@ class Keystone:
         from keystoneauth1 import exceptions  # noqa: PLC0415 -- as above
         from keystoneauth1.session import Session  # noqa: PLC0415 -- as above
 
+        from matou.registry.drivers.blocking_requests import proxied_session, system_authorities  # noqa: PLC0415 -- as above
+
         parameters = self._parameters
         if parameters.insecureskipverify:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # whoever configured it knows
-        session = Session(verify=False if parameters.insecureskipverify else _authorities(), timeout=SECONDS)
+        session = Session(
+            session=proxied_session(self._proxies),
+            verify=False if parameters.insecureskipverify else system_authorities(),
+            timeout=SECONDS,
+        )
         try:
             access = self._access(session)
         except exceptions.Unauthorized as error:
@@ -278,12 +300,6 @@ class Domain(NamedTuple):
 def _expiry(lifetime: float) -> float:
     """Return when a token that is good for so many seconds must be renewed."""
     return time.monotonic() + lifetime - min(EARLY, lifetime / 2)
-
-
-def _authorities() -> str | bool:
-    """Return where the system's certificates are: the library of requests would take its own."""
-    paths = ssl.get_default_verify_paths()
-    return paths.cafile or paths.capath or True
 
 
 def _unreachable(parameters: SwiftParameters, why: str) -> Transient:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from yarl import URL
 
 from matou.registry.drivers.factory import open_driver
 from matou.registry.drivers.gcs.opening import services
@@ -71,24 +70,3 @@ def test_an_emulator_gets_no_token_without_credentials(monkeypatch: pytest.Monke
     store = opened("useragent: me")
     assert asyncio.run(store.api.tokens.authorization()) == ""
     assert asyncio.run(store.url("a", "GET", 60)) is None
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [
-        ({}, None),
-        ({"HTTPS_PROXY": "http://proxy:3128"}, "http://proxy:3128"),
-        ({"HTTP_PROXY": "http://proxy:3128"}, None),
-        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "googleapis.com"}, None),
-    ],
-)
-def test_a_proxy_of_the_environment_is_used(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], expected: str | None
-) -> None:
-    for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    store = opened("maxconcurrency: 3")
-    assert store.api._proxy(URL("https://storage.googleapis.com/x")) == expected

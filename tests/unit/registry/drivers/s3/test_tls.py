@@ -1,4 +1,4 @@
-"""Whose certificates are trusted, and which way connections take."""
+"""Whose certificates are trusted."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from matou.config.sections.s3 import S3Parameters
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.s3.store import S3Store
 from tests.servers.authority import Authority
-from tests.servers.scripted_http import Answer, Asked, scripted_server
+from tests.servers.scripted_http import Answer, scripted_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
 
 @pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    for name in (*PROXIES, "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+    for name in ("AWS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
     return Authority(tmp_path, "authority")
 
 
@@ -96,65 +93,3 @@ def test_authorities_that_cannot_be_read(
     with pytest.raises(StorageError, match=rf"no certificates can be read from {bundle}: .*; correct AWS_CA_BUNDLE"):
         fetch(authority)
     assert fetch(authority, skipverify=True) == b"content"
-
-
-@pytest.mark.parametrize("prefix", ["", "//", "http://user:word@"])
-def test_proxies_as_they_are_written(authority: Authority, monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:  # noqa: ARG001 -- clears them
-    async def whole() -> None:
-        async with scripted_server(lambda _: Answer(200, b"content")) as proxy:
-            monkeypatch.setenv("http_proxy", prefix + proxy.url.removeprefix("http://"))
-            assert await get({"regionendpoint": "http://s3.example.com"}) == b"content"
-            assert ("proxy-authorization" in proxy.asked[0].headers) == ("@" in prefix)
-
-    asyncio.run(whole())
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"},
-        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "HOST:PORT"},
-        {"http_proxy": ""},
-        {"https_proxy": "http://127.0.0.1:1"},
-        {"all_proxy": "socks5://127.0.0.1:1"},
-    ],
-)
-def test_where_no_proxy_counts(
-    authority: Authority,  # noqa: ARG001 -- clears them
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-) -> None:
-    async def whole() -> None:
-        async with scripted_server(lambda _: Answer(200, b"content")) as server:
-            for name, value in variables.items():
-                monkeypatch.setenv(name, value.replace("HOST:PORT", server.url.removeprefix("http://")))
-            assert await get({"regionendpoint": server.url}) == b"content"
-
-    asyncio.run(whole())
-
-
-@pytest.mark.parametrize("given", ["socks5://user:word@127.0.0.1:1", "http://user:word@127.0.0.1:99999", "http://"])
-def test_what_is_no_proxy(authority: Authority, monkeypatch: pytest.MonkeyPatch, given: str) -> None:  # noqa: ARG001 -- clears them
-    monkeypatch.setenv("http_proxy", given)
-    with pytest.raises(StorageError, match="HTTP_PROXY of the environment is no URL of an HTTP proxy") as caught:
-        asyncio.run(get({"regionendpoint": "http://s3.example.com"}))
-    assert "word" not in str(caught.value)
-
-
-def test_the_proxy_of_the_environment(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 -- clears it
-    async def whole() -> None:
-        def script(asked: Asked) -> Answer:
-            assert asked.path == "http://s3.example.com/b/key"
-            assert asked.headers["host"] == "s3.example.com"
-            return Answer(200, b"content")
-
-        async with scripted_server(script) as proxy:
-            monkeypatch.setenv("http_proxy", proxy.url)
-            given = {"regionendpoint": "http://s3.example.com"}
-            assert await get(given) == b"content"
-            monkeypatch.setenv("no_proxy", "example.com")
-            with pytest.raises(Transient):
-                await get({"regionendpoint": "http://s3.invalid.example.com"})
-            assert len(proxy.asked) == 1
-
-    asyncio.run(whole())
