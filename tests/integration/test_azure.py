@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -211,3 +212,40 @@ def test_a_container_of_either_convention(
         pulls(running, image)
         assert running.tracebacks() == []
     assert {name.startswith("/") for name in asyncio.run(names(server, container))} == {legacy}
+
+
+def test_a_migration_sees_a_tree_whose_names_begin_the_other_way(server: Azurite, tmp_path: Path) -> None:
+    container = server.new_container()
+    tree = {"filesystem": {"rootdirectory": str(tmp_path / "tree")}}
+    link = tmp_path / "tree/docker/registry/v2/repositories/team/app/_layers/sha256" / ("0" * 64) / "link"
+    link.parent.mkdir(parents=True)
+    link.write_text("sha256:" + "0" * 64)
+
+    def migrate(source: dict[str, Any], destination: dict[str, Any], *options: str) -> tuple[int, str]:
+        paths = []
+        for name, storage in (("a", source), ("b", destination)):
+            paths.append(tmp_path / f"{name}.yml")
+            paths[-1].write_text(json.dumps({"version": 0.1, "storage": storage, "http": {"addr": ":1"}}))
+        done = subprocess.run(
+            [MATOU, "storage", "migrate", "--from", paths[0], "--to", paths[1], *options],
+            env=environment(MATOU_REGISTRY_STATE=str(tmp_path / "state")),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stderr
+
+    def azure(*, is_trimmed: bool) -> dict[str, Any]:
+        given = sections(server, container, {"trimlegacyrootprefix": is_trimmed})
+        return {"azure": given["storage"]["azure"]}
+
+    assert migrate(tree, azure(is_trimmed=False)) == (0, "")
+    wrong = azure(is_trimmed=True)
+    for option, sides in (("--to", (tree, wrong)), ("--from", (wrong, tree))):
+        for more in ((), ("--dry-run",)):
+            status, error = migrate(*sides, *more)
+            assert (status, error.startswith(f"matou: {option}: azure: the container {container} has no")) == (1, True)
+            assert "set storage.azure.trimlegacyrootprefix: false" in error
+    # From one way to the other in one container is what the guide advises.
+    assert migrate(azure(is_trimmed=False), wrong) == (0, "")
+    assert {name.partition("docker")[0] for name in asyncio.run(names(server, container))} >= {"/", ""}

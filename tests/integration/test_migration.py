@@ -200,3 +200,41 @@ def test_a_registry_and_a_docker_registry_serve_what_was_moved(tmp_path: Path) -
         ):
             assert {answer.status for answer in their_hub.snapshot(pushed.paths("after")).values()} == {200}
             assert registry.tracebacks() == []
+
+
+def test_a_bucket_that_another_machine_serves_is_no_destination_until_that_one_stops(
+    tmp_path: Path, seaweedfs: SeaweedFS
+) -> None:
+    here, bucket = tmp_path / "here", in_bucket(tmp_path, "b", seaweedfs, "machines")
+    storage = yaml.safe_load(bucket.read_text())["storage"]
+    elsewhere = MatouRegistry(tmp_path / "elsewhere", {"storage": storage | {"redirect": {"disable": True}}})
+    with contextlib.ExitStack() as stack:
+        stack.callback(elsewhere.stop)
+        first = MatouRegistry(here)
+        stack.callback(first.stop)
+        hubs = []
+        for registry in (first, elsewhere):
+            registry.start()
+            hubs.append(stack.enter_context(contextlib.closing(Hub(registry.url))))
+        moved = hubs[0].push_image("team/app", "moved")
+        theirs = hubs[1].push_image("team/app", "theirs")
+        assert first.stop() == 0
+        source = in_directory(tmp_path, "a", first.tree)
+        refused = subprocess.run(
+            [MATOU, "storage", "migrate", "--from", source, "--to", bucket],
+            env=environment(MATOU_REGISTRY_STATE=str(tmp_path / "state")),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "(index in " in refused.stderr.splitlines()[-1]
+        assert "serves the storage of --to" in refused.stderr.splitlines()[-1]
+        assert hubs[1].ask("HEAD", "/v2/team/app/manifests/moved").status_code == 404
+        assert elsewhere.stop() == 0
+        assert migrate(source, bucket)["failed"] == 0
+        # Its own index does not know of what has come.
+        elsewhere.start()
+        for image, tag in ((moved, "moved"), (theirs, "theirs")):
+            assert {answer.status for answer in hubs[1].snapshot(image.paths(tag)).values()} == {200}
+        assert elsewhere.tracebacks() == []

@@ -81,7 +81,7 @@ def prepare(configuration: Configuration, files: RegistryFiles, lock: FileLock) 
 async def _prepare_alone(configuration: Configuration, files: RegistryFiles) -> None:
     driver = open_driver(configuration, Surroundings(files.request_limit))
     try:
-        is_usable = _is_usable(files)
+        is_usable = has_usable_index(files)
         if not driver.shared:
             await driver.sweep(0)
             await _bring_up_to_date(driver, files, is_usable=is_usable)
@@ -120,7 +120,7 @@ async def _build(
         log.info("indexed the storage tree: %s", _describe(summary))
 
 
-def _is_usable(files: RegistryFiles) -> bool:
+def has_usable_index(files: RegistryFiles) -> bool:
     """Migrate the index, if there is one; tell whether it can be used. A damaged one is set aside."""
     index = files.index
     if not index.exists():
@@ -202,7 +202,7 @@ async def _reindex(
             return await Reindexer(driver, files.index, progress).run()
         if configuration.storage.maintenance.readonly.enabled:
             return await Reindexer(driver, files.index, progress).run()
-        is_usable = _is_usable(files)
+        is_usable = has_usable_index(files)
         async with owned(driver, files, is_usable=is_usable) as ownership:
             if is_usable and not ownership.outdated:
                 await _recover_old(driver, files)

@@ -267,14 +267,15 @@ class ObjectDriver:
         await delete_objects(self.store, stale)
         return len(stale) + await self.store.sweep(age)
 
-    async def check(self) -> None:
-        """Find out before a start whether the configuration fits what is stored.
+    async def check(self, beside: ObjectStore | None = None) -> None:
+        """Find out before a start whether the configuration fits what is stored; see ``SelfChecking.check``.
 
         Raises:
-            StorageError: it does not; the message says what to set.
+            Misplaced: it does not; the message says what to set.
+            StorageError: that cannot be found out.
         """
         if isinstance(self.store, SelfChecking):
-            await self.store.check()
+            await self.store.check(beside)
 
     async def close(self) -> None:
         """See ``Driver.close``."""

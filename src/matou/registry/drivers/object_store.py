@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from matou.registry.drivers.base import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -168,13 +170,21 @@ class ObjectStore(Protocol):
         ...
 
 
+class Misplaced(StorageError):  # noqa: N818 -- what a configuration is
+    """A configuration does not fit what is stored."""
+
+
 class SelfChecking(ABC):
     """A store that can tell before a start that its configuration does not fit what is stored."""
 
     @abstractmethod
-    async def check(self) -> None:
+    async def check(self, beside: ObjectStore | None) -> None:
         """Look.
 
+        Args:
+            beside: what may be stored in the same place, too.
+
         Raises:
-            StorageError: it does not; the message says what to set.
+            Misplaced: it does not; the message says what to set.
+            StorageError: that cannot be found out.
         """

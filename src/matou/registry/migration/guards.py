@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.object_driver import ObjectDriver
+from matou.registry.drivers.object_store import Misplaced
 from matou.registry.files import FileLock
 from matou.registry.migration.moved import CannotFollow, read_mark, read_moved
 from matou.registry.migration.roster import roster
 from matou.registry.migration.tree_objects import TREE
-from matou.registry.ownership.identity import identity_of
-from matou.registry.ownership.records import Records, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,33 +103,6 @@ async def check_mark(source: Driver) -> None:
         raise not_in_charge(moved)
 
 
-async def check_owner(driver: Driver, files: RegistryFiles, option: str) -> None:
-    """Refuse an object storage that a registry with another index serves, or served last.
-
-    As a source it has images that the index here does not know; as a destination it would not let the registry here
-    change anything.
-
-    Args:
-        driver: the storage.
-        files: of the registry here.
-        option: which side it is.
-
-    Raises:
-        MigrationRefused: there is such a registry.
-        StorageError: the storage cannot be read.
-    """
-    if not driver.shared:
-        return
-    own = identity_of(files).id
-    for record in (await Records(driver).all()).values():
-        if record.id != own and record.state is not State.LOOKING:
-            raise MigrationRefused(
-                f"{record} serves the storage of {option}, or was the last to do so. Run the command where that one "
-                f"runs; or stop it, start a registry here with {option}, so that it succeeds that one, and run the "
-                "command again"
-            )
-
-
 def not_in_charge(moved: Moved) -> MigrationRefused:
     """Return the refusal of a source that has been moved."""
     return MigrationRefused(f"{moved}; give {moved.configuration} as --from")
@@ -195,6 +168,22 @@ def destination_held(files: RegistryFiles) -> Iterator[FileLock]:
                 "when this is done"
             )
         yield lock
+
+
+async def check_places(source: Driver, destination: Driver) -> None:
+    """Find out whether both configurations point where the data is, or is to be, as far as the drivers can tell.
+
+    Raises:
+        MigrationRefused: one does not.
+        StorageError: one of the two cannot be listed.
+    """
+    for option, driver, other in (("--from", source, destination), ("--to", destination, source)):
+        if not isinstance(driver, ObjectDriver):
+            continue
+        try:
+            await driver.check(other.store if isinstance(other, ObjectDriver) else None)
+        except Misplaced as error:
+            raise MigrationRefused(f"{option}: {error}") from error
 
 
 async def check_distinct(source: Driver, destination: Driver) -> None:

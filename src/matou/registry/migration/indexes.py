@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from matou.registry.drivers.base import Driver
     from matou.registry.files import RegistryFiles
+    from matou.registry.ownership.start import Ownership
 
 log = logging.getLogger("matou.registry")
 
@@ -49,23 +50,30 @@ async def bring_up_to_date(driver: Driver, files: RegistryFiles, *, is_alone: bo
         log.warning("the index %s cannot be used, so that all is as storage shows it: %s", files.index, error)
 
 
-async def give_up_index(driver: Driver, files: RegistryFiles) -> None:
+async def give_up_index(driver: Driver, files: RegistryFiles, ownership: Ownership | None) -> None:
     """Delete the index of a storage that is about to change without it, once what it alone knows is in the storage.
+
+    Args:
+        driver: the storage.
+        files: of its registry.
+        ownership: of the storage, where others can have it. What an index that is outdated knows is of the past.
 
     Raises:
         StorageError: storage cannot be written.
         OSError: the index cannot be deleted.
     """
-    await bring_up_to_date(driver, files, is_alone=True)
+    if ownership is None or not ownership.outdated:
+        await bring_up_to_date(driver, files, is_alone=True)
     remove_index(files.index)
 
 
-def copy_index(source: Path, target: Path) -> bool:
+def copy_index(source: Path, target: Path, ownership: Ownership | None) -> bool:
     """Put a copy of an index in place of another one, in one step; the source may be in use.
 
     Args:
         source: an index; changes that come while it is copied are in the copy or not, each as a whole.
         target: where the copy goes; nobody uses what is there.
+        ownership: of the storage that the copy is for.
 
     Returns:
         False, with nothing at the target, when the source is missing, damaged or not complete.
@@ -90,6 +98,8 @@ def copy_index(source: Path, target: Path) -> bool:
         ):
             origin.backup(copy)
             forget(copy)  # what the source knows of its claim to its storage
+            if ownership is not None:
+                ownership.tell(copy)
             copy.commit()
             # The log is folded in, and what is left is one file.
             copy.execute("PRAGMA journal_mode = DELETE")

@@ -13,6 +13,7 @@ import json
 import logging
 import secrets
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError
@@ -20,12 +21,13 @@ from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.files import FileLock, registry_files
 from matou.registry.index.reader import Reader
 from matou.registry.migration.bulk import BulkCopy
+from matou.registry.migration.claims import check_owner, destination_claimed
 from matou.registry.migration.following import JournalFollower
 from matou.registry.migration.guards import (
     MigrationRefused,
     check_distinct,
     check_mark,
-    check_owner,
+    check_places,
     check_sides,
     check_user,
     destination_held,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from matou.registry.files import RegistryFiles
     from matou.registry.migration.bulk import Options
     from matou.registry.migration.report import Observer
+    from matou.registry.ownership.start import Ownership
 
 log = logging.getLogger("matou.registry")
 
@@ -158,6 +161,21 @@ def _source_shared(files: RegistryFiles) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What a run has of the destination.
+
+    Attributes:
+        index: where it is to be.
+        ownership: of the storage, where others can have it.
+        lock: held alone until the switch-over.
+    """
+
+    index: Path
+    ownership: Ownership | None
+    lock: FileLock
+
+
 class LiveMigration:
     """One run.
 
@@ -201,28 +219,31 @@ class LiveMigration:
             target = open_driver(self._destination, Surroundings(self._destination_files.request_limit))
             stack.push_async_callback(target.close)
             reader = stack.enter_context(contextlib.closing(Reader(self._source_files.index)))
+            await check_places(origin, target)
             await check_mark(origin)
             await check_distinct(origin, target)
-            await check_owner(origin, self._source_files, "--from")
-            await check_owner(target, self._destination_files, "--to")
-            if await self._is_ours(target):
+            await check_owner(origin, self._source_files)
+            ownership = await stack.enter_async_context(destination_claimed(target, self._destination_files, lock))
+            if await self._is_ours(target, ownership):
                 self._options = dataclasses.replace(self._options, delete=True)
-            await give_up_index(target, self._destination_files)
+            await give_up_index(target, self._destination_files, ownership)
             await self._announce()
             bulk = BulkCopy(origin, target, self._options, self._observer)
             stack.push_async_callback(bulk.close)
-            return await self._run(origin, target, reader, bulk, lock)
+            return await self._run(origin, target, reader, bulk, Coming(self._destination_files.index, ownership, lock))
 
-    async def _is_ours(self, target: Driver) -> bool:
+    async def _is_ours(self, target: Driver, ownership: Ownership | None) -> bool:
         """Tell whether what the destination has is from an earlier run that was cut off, and from nobody else."""
-        if self._destination_files.index.exists():
-            return False  # a registry has served it since
+        if self._destination_files.index.exists() or (ownership is not None and ownership.outdated):
+            # A registry has served it since, which the next run could not see any more.
+            await target.delete(BEGUN)
+            return False
         try:
             return bool(json.loads(await target.get(BEGUN)) == list(self._source.storage.identity))
         except (NotFound, ValueError):
             return False
 
-    async def _run(self, origin: Driver, target: Driver, reader: Reader, bulk: BulkCopy, lock: FileLock) -> Report:
+    async def _run(self, origin: Driver, target: Driver, reader: Reader, bulk: BulkCopy, coming: Coming) -> Report:
         follower = JournalFollower(reader, target, bulk, self._options.jobs)
         await bring_up_to_date(origin, self._source_files, is_alone=False)
         await bulk.survey()
@@ -241,7 +262,7 @@ class LiveMigration:
             return report
         await self._approach(follower)
         await follower.check_contents()
-        moved = await self._switch(follower, target, lock, report)
+        moved = await self._switch(follower, target, coming, report)
         # Content that was pushed again because the storage had lost it is not in the journal.
         await follower.check_contents()
         report.changes = follower.changes
@@ -271,7 +292,7 @@ class LiveMigration:
         count, size = follower.pending(FEW)
         return count < FEW and size <= LITTLE
 
-    async def _switch(self, follower: JournalFollower, target: Driver, lock: FileLock, report: Report) -> Moved:
+    async def _switch(self, follower: JournalFollower, target: Driver, coming: Coming, report: Report) -> Moved:
         """Have the new storage take over.
 
         Raises:
@@ -285,9 +306,7 @@ class LiveMigration:
                 try:
                     async with asyncio.timeout(2 * PATIENCE), locks.paused(PATIENCE):
                         if self._is_little(follower):
-                            moved = await self._take_over(follower, target)
-                            # The workers hold it, too, from now on.
-                            lock.try_share()
+                            moved = await self._take_over(follower, target, coming)
                             report.switched, report.index = True, "copied"
                             break
                 except (StillChanging, TimeoutError) as error:
@@ -305,16 +324,18 @@ class LiveMigration:
             "command again when there is less to do: what was copied stays"
         )
 
-    async def _take_over(self, follower: JournalFollower, target: Driver) -> Moved:
+    async def _take_over(self, follower: JournalFollower, target: Driver, coming: Coming) -> Moved:
         await wait_until_ready(self._source_files, self._plan, PATIENCE)
         await follower.catch_up()
         await target.flush()
-        if not copy_index(self._source_files.index, self._destination_files.index):
+        if not copy_index(self._source_files.index, coming.index, coming.ownership):
             raise StorageError("the index of the source cannot be copied")
         moved = Moved(
             await self._number(target), time.time(), self._plan.configuration, self._destination.storage.identity
         )
         write_moved(self._source_files.moved, moved)
+        # The workers hold it, too, from now on.
+        coming.lock.try_share()
         return moved
 
     async def _number(self, target: Driver) -> int:

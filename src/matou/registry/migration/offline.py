@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.files import registry_files
 from matou.registry.migration.bulk import BulkCopy
+from matou.registry.migration.claims import SourceWatch, destination_claimed, is_up_to_date
 from matou.registry.migration.guards import (
     check_distinct,
     check_in_charge,
     check_mark,
+    check_places,
     check_sides,
     check_user,
     destination_held,
@@ -30,7 +32,7 @@ from matou.registry.preparation import as_storage_error
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.registry.drivers.base import Driver
-    from matou.registry.files import RegistryFiles
+    from matou.registry.files import FileLock, RegistryFiles
     from matou.registry.migration.bulk import Options
     from matou.registry.migration.report import Observer, Report
 
@@ -60,10 +62,9 @@ def migrate(source: Configuration, destination: Configuration, options: Options,
         # A dry run changes nothing, so nobody is in its way.
         is_alone = not options.dry_run and stack.enter_context(source_held(source, source_files))
         destination_files = stack.enter_context(registry_files(destination))
-        if not options.dry_run:
-            stack.enter_context(destination_held(destination_files))
+        lock = None if options.dry_run else stack.enter_context(destination_held(destination_files))
         migration = OfflineMigration(source_files, destination_files, options, observer, is_alone=is_alone)
-        report = asyncio.run(migration.run(source, destination))
+        report = asyncio.run(migration.run(source, destination, lock))
     report.seconds = time.monotonic() - started
     return report
 
@@ -94,24 +95,48 @@ class OfflineMigration:
         self._observer = observer
         self._is_alone = is_alone
 
-    async def run(self, source: Configuration, destination: Configuration) -> Report:
-        """Do it."""
+    async def run(self, source: Configuration, destination: Configuration, lock: FileLock | None) -> Report:
+        """Do it.
+
+        Args:
+            source: see ``migrate``.
+            destination: likewise.
+            lock: of the destination, held alone; None for a dry run.
+        """
         async with contextlib.AsyncExitStack() as stack:
             origin = open_driver(source, Surroundings(self._source_files.request_limit))
             stack.push_async_callback(origin.close)
             target = open_driver(destination, Surroundings(self._destination_files.request_limit))
             stack.push_async_callback(target.close)
-            return await self._run(origin, target)
-
-    async def _run(self, source: Driver, destination: Driver) -> Report:
-        is_dry = self._options.dry_run
-        if not is_dry:
-            await check_mark(source)
-            await check_distinct(source, destination)
+            await check_places(origin, target)
+            await check_mark(origin)
+            if lock is None:
+                return await self._copy(origin, target)
+            await check_distinct(origin, target)
+            watch = SourceWatch(origin, self._source_files)
+            await watch.begin()
+            ownership = await stack.enter_async_context(destination_claimed(target, self._destination_files, lock))
             # From the next line on the destination's index would no longer say what is there. Without one, the first
             # start builds it, whatever becomes of this run.
-            await give_up_index(destination, self._destination_files)
-            await bring_up_to_date(source, self._source_files, is_alone=self._is_alone)
+            await give_up_index(target, self._destination_files, ownership)
+            has_index = await is_up_to_date(origin, self._source_files)
+            if has_index:
+                await bring_up_to_date(origin, self._source_files, is_alone=self._is_alone)
+            report = await self._copy(origin, target)
+            await watch.check()
+            report.index = "left to the first start"
+            if (
+                has_index
+                and report.is_complete
+                and report.agrees
+                and copy_index(self._source_files.index, self._destination_files.index, ownership)
+            ):
+                report.index = "copied"
+            if report.is_complete:
+                await forget_move(self._destination_files, target)
+            return report
+
+    async def _copy(self, source: Driver, destination: Driver) -> Report:
         bulk = BulkCopy(source, destination, self._options, self._observer)
         try:
             await bulk.survey()
@@ -119,14 +144,4 @@ class OfflineMigration:
             await bulk.compare()
         finally:
             await bulk.close()
-        report = bulk.report
-        if not is_dry:
-            is_copied = (
-                report.is_complete
-                and report.agrees
-                and copy_index(self._source_files.index, self._destination_files.index)
-            )
-            report.index = "copied" if is_copied else "left to the first start"
-            if report.is_complete:
-                await forget_move(self._destination_files, destination)
-        return report
+        return bulk.report

@@ -152,7 +152,9 @@ class Renewal:
 
 
 async def keep_renewing(records: Records, record: Record, lease: Lease, pause: float = RENEWAL) -> None:
-    """Renew a record as it is, while the index is built; runs until it is cancelled.
+    """Renew a record as it is, while the index is built or images are copied; runs until it is cancelled.
+
+    A storage that fails in passing is waited for, with a lease that ends meanwhile.
 
     Args:
         records: of the storage.
@@ -164,11 +166,30 @@ async def keep_renewing(records: Records, record: Record, lease: Lease, pause: f
         StorageError: the storage cannot be used.
         InUse: another registry has succeeded this one.
     """
+    complaint = ""
     while True:
         await asyncio.sleep(pause)
-        began = lease.now()
-        for other in (await records.all()).values():
-            if other.state in (State.OWNER, State.RELEASED) and other.epoch > record.epoch:
-                raise InUse(other)
-        await records.put(record)
-        lease.grant(began)
+        try:
+            await _renew_as_it_is(records, record, lease)
+            complaint = ""
+        except Transient as error:
+            if not complaint:
+                complaint = str(error)
+                log.warning("the claim to the storage could not be renewed, which is tried again: %s", error)
+
+
+async def _renew_as_it_is(records: Records, record: Record, lease: Lease) -> None:
+    began, was_good = lease.now(), lease.is_good
+    await _check_unsucceeded(records, record)
+    await records.put(record)
+    if not (was_good and lease.is_good):
+        # Others may have taken this one for dead, and not have seen the record yet.
+        await asyncio.sleep(2 * SETTLE)
+        await _check_unsucceeded(records, record)
+    lease.grant(began)
+
+
+async def _check_unsucceeded(records: Records, record: Record) -> None:
+    for other in (await records.all()).values():
+        if other.state in (State.OWNER, State.RELEASED) and other.epoch > record.epoch:
+            raise InUse(other)

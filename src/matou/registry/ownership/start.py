@@ -49,6 +49,18 @@ class Ownership:
         """Let a new index know whose it is, before it is complete."""
         remember(index, Known(self.record.epoch, self.record.count))
 
+    async def release(self, driver: Driver, files: RegistryFiles) -> None:
+        """Say that the storage is served no longer; the index may have come or gone since it was claimed.
+
+        Raises:
+            StorageError: the storage cannot be used.
+            sqlite3.Error: the index cannot be written.
+        """
+        released = dataclasses.replace(self.record, count=self.record.count + 1, state=State.RELEASED)
+        if files.index.exists():
+            _remembering(files.index)(Known(released.epoch, released.count))
+        await Records(driver).put(released)
+
 
 @contextlib.asynccontextmanager
 async def owned(driver: Driver, files: RegistryFiles, *, is_usable: bool) -> AsyncIterator[Ownership]:
@@ -116,8 +128,8 @@ def _change(index: Path, change: Callable[[sqlite3.Connection], None]) -> None:
         connection.execute("COMMIT")
 
 
-async def is_outdated_for_reading(driver: Driver, files: RegistryFiles) -> bool:
-    """Tell whether another registry has served, or serves, a storage that this one only reads.
+async def newer_record(driver: Driver, files: RegistryFiles) -> Record | None:
+    """Return the record of a registry that has served the storage since the index here did; None when none has.
 
     Raises:
         StorageError: the storage cannot be read.
@@ -133,13 +145,27 @@ async def is_outdated_for_reading(driver: Driver, files: RegistryFiles) -> bool:
         else:
             is_newer = known is None or other.epoch > known.epoch
         if is_newer:
-            log.warning(
-                "%s serves the storage: the index is built from what is there now, and of later pushes this registry, "
-                "which is read-only, learns when it is started again",
-                other,
-            )
-            return True
-    return False
+            return other
+    return None
+
+
+async def is_outdated_for_reading(driver: Driver, files: RegistryFiles) -> bool:
+    """Tell whether another registry has served, or serves, a storage that this one only reads.
+
+    Raises:
+        StorageError: the storage cannot be read.
+        sqlite3.Error: the index cannot be read.
+        OSError: the registry's own files cannot be used.
+    """
+    other = await newer_record(driver, files)
+    if other is None:
+        return False
+    log.warning(
+        "%s serves the storage: the index is built from what is there now, and of later pushes this registry, "
+        "which is read-only, learns when it is started again",
+        other,
+    )
+    return True
 
 
 async def release(driver: Driver, files: RegistryFiles) -> None:

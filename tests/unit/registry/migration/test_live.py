@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
@@ -14,19 +13,15 @@ import pytest
 from matou.registry.blobs import layout
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import StorageError
-from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.files import FileLock, RegistryFiles
+from matou.registry.files import FileLock
 from matou.registry.migration import live
 from matou.registry.migration.bulk import Options
-from matou.registry.migration.guards import MigrationRefused, check_owner
+from matou.registry.migration.guards import MigrationRefused
 from matou.registry.migration.live import migrate_live
 from matou.registry.migration.moved import Moved, read_moved, residence, write_moved
 from matou.registry.migration.report import Silent
 from matou.registry.migration.roster import RosterEntry, WorkerState, read_plan
-from matou.registry.ownership.identity import identity_of
-from matou.registry.ownership.records import Record, Records, State
 from matou.registry.write_gate import WriteGate
-from tests.drivers.memory_store import MemoryStore
 from tests.unit.registry.migration.sides import Side
 from tests.unit.registry.migration.trees import LAYER, image_objects, tree_objects
 
@@ -230,8 +225,9 @@ def test_what_a_registry_has_served_since_is_not_deleted(
 ) -> None:
     cut_off(source, destination, monkeypatch)
     destination.index_anew()
-    with pytest.raises(MigrationRefused, match="Add --delete"):
-        migrated(source, destination)
+    for _ in range(2):  # the second time there is no index any more that shows it
+        with pytest.raises(MigrationRefused, match="Add --delete"):
+            migrated(source, destination)
 
 
 def test_damage_is_reported_and_does_not_keep_the_registry_from_moving(source: Side, destination: Side) -> None:
@@ -268,22 +264,3 @@ def test_a_move_of_the_past_at_the_destination_is_outnumbered(source: Side, dest
         identity=destination.configuration.storage.identity,
     )
     assert not destination.files.moved.exists()
-
-
-def test_an_object_storage_that_another_index_serves_is_refused(tmp_path: Path) -> None:
-    files = RegistryFiles(tmp_path)
-
-    async def main() -> None:
-        driver = ObjectDriver(MemoryStore(1 << 20))
-        await check_owner(driver, files, "--to")
-        own = identity_of(files)
-        records = Records(driver)
-        await records.put(Record(own.id, 1, 1, State.OWNER, own.host, own.directory))
-        await records.put(Record("0" * 32, 0, 0, State.LOOKING, "other", "/there"))
-        await check_owner(driver, files, "--to")
-        for state in (State.OWNER, State.RELEASED):
-            await records.put(Record("0" * 32, 2, 1, state, "other", "/there"))
-            with pytest.raises(MigrationRefused, match=r"on other \(index in /there\) serves the storage of --to"):
-                await check_owner(driver, files, "--to")
-
-    asyncio.run(main())

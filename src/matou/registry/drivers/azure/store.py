@@ -22,7 +22,7 @@ from matou.registry.drivers.azure.errors import Refusal
 from matou.registry.drivers.azure.names import Names
 from matou.registry.drivers.azure.segments import block_of, data_of
 from matou.registry.drivers.base import NotFound, StorageError
-from matou.registry.drivers.object_store import Listing, SegmentRules, SelfChecking, StoredObject
+from matou.registry.drivers.object_store import Listing, Misplaced, SegmentRules, SelfChecking, StoredObject
 from matou.registry.drivers.requests import LONGEST_PAUSE, RequestLimit, Requests
 from matou.registry.drivers.streams import closing
 
@@ -277,19 +277,25 @@ class AzureStore(SelfChecking):
                 swept += 1
         return swept
 
-    async def check(self) -> None:
+    async def check(self, beside: ObjectStore | None) -> None:
         """See ``SelfChecking``: a tree whose names begin the other way is invisible, and a second one would grow."""
         other = self.names.other
+        if isinstance(beside, AzureStore) and beside.names == other and self._has_container_of(beside):
+            return  # names are changed from one way to the other
         if await self._is_there(self.names) or not await self._is_there(other):
             return
         manner = (
             "with a slash, as those of Distribution 2 and of GitLab before 16.0" if other.slash else "without a slash"
         )
-        raise StorageError(
+        raise Misplaced(
             f"azure: the container {self.connection.account.container} has no registry at {self.names.name(TREE)}, but "
             f"one at {other.name(TREE)}, whose names begin {manner}; set {other.setting}, or for a new registry "
             "another rootdirectory or container"
         )
+
+    def _has_container_of(self, other: AzureStore) -> bool:
+        ours, theirs = self.connection.account, other.connection.account
+        return (ours.endpoint, ours.container) == (theirs.endpoint, theirs.container)
 
     async def _is_there(self, names: Names) -> bool:
         """Tell whether a registry's tree is in the container."""
