@@ -250,7 +250,11 @@ def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ours = f"certificate: {client}, key: {client_key}"
 
     async def main() -> None:
-        for trust in (f"rootcas: [{stranger.path}, {authority.path}]", "enabled: true, insecure: true"):
+        for trust in (
+            f"rootcas: [{stranger.path}, {authority.path}]",
+            f"clientcas: [{authority.path}]",
+            "enabled: true, insecure: true",
+        ):
             async with opened(f"{{addr: '{server.address}', tls: {{{ours}, {trust}}}}}") as rig:
                 await works(rig)
         assert failing(caplog) == []
@@ -271,6 +275,7 @@ def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     ("tls", "message"),
     [
         ("rootcas: [{missing}]", "redis.tls.rootcas {missing} cannot be used: [Errno 2]"),
+        ("clientcas: [{missing}]", "redis.tls.clientcas {missing} cannot be used: [Errno 2]"),
         ("rootcas: [{other}]", "redis.tls.rootcas {other} cannot be used: "),
         ("certificate: {missing}, key: {other}", "redis.tls.certificate {missing} and redis.tls.key {other} cannot be"),
         (

@@ -67,6 +67,14 @@ redis:
     assert (server.tls.certificate, server.tls.key, server.tls.rootcas) == ("/c.pem", "/k.pem", ("/a.pem", "/b.pem"))
 
 
+def test_distribution_3_0_has_another_name_of_authorities() -> None:
+    found = parse(CACHED + "redis: {addrs: [a], tls: {clientcas: [/a.pem]}}\n")
+    assert found.warnings == ()
+    assert found.redis.server is not None
+    assert found.redis.server.tls is not None
+    assert found.redis.server.tls.authorities == (("clientcas", "/a.pem"),)
+
+
 @pytest.mark.parametrize("name", ["mainname", "mastername"])
 def test_sentinels(name: str) -> None:
     server = parse(

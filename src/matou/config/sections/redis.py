@@ -116,10 +116,17 @@ class RedisTls(Settings):
         ListOf(Text()), (), "PEM files of the authorities (3); the system's without them"
     )
 
+    clientcas: tuple[str, ...] = setting(ListOf(Text()), (), "name of `rootcas` in Distribution 3.0")
+
+    @property
+    def authorities(self) -> tuple[tuple[str, str], ...]:
+        """The files of the authorities, each after its key."""
+        return (*(("rootcas", path) for path in self.rootcas), *(("clientcas", path) for path in self.clientcas))
+
     @property
     def is_wanted(self) -> bool:
         """Whether connections use TLS."""
-        return self.enabled or bool(self.certificate or self.key or self.rootcas)
+        return self.enabled or bool(self.certificate or self.key or self.authorities)
 
     def verify(self, node: Mapping, place: Place) -> RedisTls:
         """Ask for both files of a client's certificate."""

@@ -143,13 +143,13 @@ def tls_options(tls: RedisTls) -> dict[str, Any]:
             ) from error
         options |= {"ssl_certfile": tls.certificate, "ssl_keyfile": tls.key}
     authorities = []
-    for path in tls.rootcas:
+    for key, path in tls.authorities:
         try:
             authorities.append(Path(path).read_text("ascii"))
             context.load_verify_locations(cadata=authorities[-1])
         except (OSError, ValueError) as error:
             raise CacheSetupError(
-                f"redis.tls.rootcas {path} cannot be used: {error}; expected a PEM file with certificates"
+                f"redis.tls.{key} {path} cannot be used: {error}; expected a PEM file with certificates"
             ) from error
     if authorities:
         options["ssl_ca_data"] = "\n".join(authorities)
