@@ -265,6 +265,18 @@ def test_listings_have_all_pages(service: Service, monkeypatch: pytest.MonkeyPat
     run(service, scenario, parallelwalk=parallel, maxrequestspersecond=0)
 
 
+def test_directories_that_have_become_empty_are_no_objects(weed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(store: S3Store) -> None:
+        names = {f"d/{first}/{second}" for first in "abc" for second in range(4)}
+        await asyncio.gather(*(store.put(name, [b"x"]) for name in names))
+        gone = {name for name in names if name.startswith("d/b/")}
+        await store.delete(sorted(gone))
+        assert await keys(store) == names - gone
+
+    monkeypatch.setattr(listing, "PAGE", 5)
+    run(weed, scenario, parallelwalk=True, maxrequestspersecond=0)
+
+
 @pytest.mark.parametrize("size", [0, 3, 11 * MIB])
 def test_copies_from_another_bucket(service: Service, size: int) -> None:
     async def scenario(store: S3Store) -> None:

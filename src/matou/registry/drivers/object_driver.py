@@ -95,10 +95,11 @@ class ObjectDriver:
 
     async def _stat_directory(self, prefix: str) -> Stat:
         # Of the whole storage, which health checks ask for again and again, one line says that it is there.
-        async for page in self.store.list(prefix, directories=not prefix):
-            if page.objects or page.directories:
-                modified = max((item.modified for item in page.objects), default=0.0)
-                return Stat(0, modified, is_directory=True)
+        async with closing(self.store.list(prefix, directories=not prefix)) as pages:
+            async for page in pages:
+                if page.objects or page.directories:
+                    modified = max((item.modified for item in page.objects), default=0.0)
+                    return Stat(0, modified, is_directory=True)
         raise NotFound(f"{prefix.removesuffix('/')} does not exist")
 
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:

@@ -26,7 +26,7 @@ from matou.registry.drivers.gcs.composition import MOST_SOURCES, Composition, le
 from matou.registry.drivers.gcs.errors import PreconditionFailed
 from matou.registry.drivers.object_driver import STAGING
 from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
-from matou.registry.drivers.parallel_listing import list_in_parallel
+from matou.registry.drivers.paged_listing import Page, list_in_parallel, list_in_turn
 from matou.registry.drivers.streams import closing
 
 if TYPE_CHECKING:
@@ -129,26 +129,26 @@ class GcsStore:
     def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
         if self._is_parallel and not directories:
-            return list_in_parallel(self._list, prefix)
-        return self._list(prefix, directories=directories)
+            return list_in_parallel(self._page, prefix)
+        return list_in_turn(self._page, prefix, directories=directories)
 
-    async def _list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
+    async def _page(self, prefix: str, token: str, *, directories: bool) -> Page:
         query = {
             "prefix": self._root + prefix,
             "maxResults": str(PAGE),
             "fields": f"items({FIELDS}),prefixes,nextPageToken",
-        } | ({"delimiter": "/"} if directories else {})
+        }
+        if directories:
+            query["delimiter"] = "/"
+        if token:
+            query["pageToken"] = token
         begin = len(self._root + prefix)
-        while True:
-            page = (await self.api.call(Address("GET", self.api.objects_url, query, f"listing {prefix or '/'}"))).json()
-            yield Listing(
-                [self._stored(item) for item in page.get("items", [])],
-                [name[begin:].removesuffix("/") for name in page.get("prefixes", [])],
-            )
-            token = page.get("nextPageToken")
-            if not token:
-                return
-            query = {**query, "pageToken": token}
+        page = (await self.api.call(Address("GET", self.api.objects_url, query, f"listing {prefix or '/'}"))).json()
+        listing = Listing(
+            [self._stored(item) for item in page.get("items", [])],
+            [name[begin:].removesuffix("/") for name in page.get("prefixes", [])],
+        )
+        return Page(listing, page.get("nextPageToken") or "")
 
     async def delete(self, keys: Sequence[str]) -> None:
         """See ``ObjectStore.delete``."""

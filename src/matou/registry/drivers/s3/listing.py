@@ -1,17 +1,14 @@
-"""Listings of a bucket, page by page, and of a large tree several pages at a time.
-
-No order of keys is assumed: SeaweedFS sorts ``/`` before ``-``.
+"""Pages of listings of a bucket.
 
 Source: Amazon S3 API reference, ListObjectsV2 and ListMultipartUploads.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from matou.registry.drivers.object_store import Listing, StoredObject
+from matou.registry.drivers.paged_listing import Page
 from matou.registry.drivers.s3.connection import Call
 from matou.registry.drivers.s3.documents import Document, key_of, time_of
 
@@ -21,79 +18,14 @@ if TYPE_CHECKING:
     from matou.registry.drivers.s3.bucket import Bucket
 
 PAGE = 1000  # keys, as many as the service gives
-IN_PARALLEL = 8  # pages that are asked for at a time
-ENOUGH = 64  # directories: what is below them is not divided, or in the end each blob would be asked for apart
 
 
-class _Page(NamedTuple):
-    """A page of a listing.
+async def page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -> Page:
+    """Return a page of a listing. See ``Pages``.
 
-    Attributes:
-        listing: what it shows.
-        token: by which the next one is asked for; "" for the last.
+    Raises:
+        StorageError: as for all requests, and for an answer that is no listing.
     """
-
-    listing: Listing
-    token: str
-
-
-async def pages(bucket: Bucket, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
-    """Yield the pages of a listing, one after another. See ``ObjectStore.list``."""
-    token = ""
-    while True:
-        page = await _page(bucket, prefix, token, directories=directories)
-        yield page.listing
-        token = page.token
-        if not token:
-            return
-
-
-class _Wanted(NamedTuple):
-    """A page to ask for.
-
-    Attributes:
-        prefix: of the keys.
-        token: where the last page ended; "" for the first page.
-        directories: whether what lies deeper is asked for apart.
-    """
-
-    prefix: str
-    token: str = ""
-    directories: bool = False
-
-
-async def pages_in_parallel(bucket: Bucket, prefix: str) -> AsyncIterator[Listing]:
-    """Yield the pages of a listing of all that lies below a prefix, in no order.
-
-    What has more than a page is asked for directory by directory, until there are enough of them.
-    """
-    wanted = deque([_Wanted(prefix)])
-    directories = 0  # that were found
-    asked: dict[asyncio.Task[_Page], _Wanted] = {}
-    try:
-        while wanted or asked:
-            while wanted and len(asked) < IN_PARALLEL:
-                next_one = wanted.popleft()
-                page = _page(bucket, next_one.prefix, next_one.token, directories=next_one.directories)
-                asked[asyncio.create_task(page)] = next_one
-            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                of, (found, token) = asked.pop(task), task.result()
-                if token and not of.directories and not of.token and directories < ENOUGH:
-                    wanted.append(_Wanted(of.prefix, directories=True))
-                    continue
-                if token:
-                    wanted.append(of._replace(token=token))
-                directories += len(found.directories)
-                wanted += [_Wanted(f"{of.prefix}{name}/") for name in found.directories]
-                yield Listing(found.objects, [])
-    finally:
-        for task in asked:
-            task.cancel()
-        await asyncio.gather(*asked, return_exceptions=True)
-
-
-async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -> _Page:
     whole = bucket.key(prefix)
     query = [("list-type", "2"), ("prefix", whole), ("max-keys", str(PAGE)), ("encoding-type", "url")]
     if directories:
@@ -107,7 +39,7 @@ async def _page(bucket: Bucket, prefix: str, token: str, *, directories: bool) -
         raise bucket.failures.of_stranger("ListObjectsV2") from None
 
 
-def _parsed(content: bytes, root: str, prefix: str) -> _Page:
+def _parsed(content: bytes, root: str, prefix: str) -> Page:
     """Return a page that was asked for.
 
     Raises:
@@ -128,7 +60,7 @@ def _parsed(content: bytes, root: str, prefix: str) -> _Page:
     token = document.text("NextContinuationToken") if document.text("IsTruncated") == "true" else None
     if token == "":  # as from services that know the older listing only
         raise ValueError("the listing goes on, and does not tell where")
-    return _Page(Listing(objects, names), token or "")
+    return Page(Listing(objects, names), token or "")
 
 
 class FoundUpload(NamedTuple):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Segment, SegmentRules, StoredObject
+from matou.registry.drivers.paged_listing import list_in_parallel, list_in_turn
 from matou.registry.drivers.s3.assembly import Assembly
 from matou.registry.drivers.s3.body import content_md5
 from matou.registry.drivers.s3.bucket import Bucket
@@ -24,7 +25,7 @@ from matou.registry.drivers.s3.connection import Call
 from matou.registry.drivers.s3.documents import Document, deletion
 from matou.registry.drivers.s3.errors import SERVER_ERROR
 from matou.registry.drivers.s3.explanation import FORBIDDEN
-from matou.registry.drivers.s3.listing import multipart_uploads, pages, pages_in_parallel
+from matou.registry.drivers.s3.listing import multipart_uploads, page
 from matou.registry.drivers.s3.multipart import MultipartUpload
 from matou.registry.drivers.s3.writer import MultipartWriter
 
@@ -183,8 +184,8 @@ class S3Store:
     def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
         if self._bucket.parameters.parallelwalk and not directories:
-            return pages_in_parallel(self._bucket, prefix)
-        return pages(self._bucket, prefix, directories=directories)
+            return list_in_parallel(partial(page, self._bucket), prefix)
+        return list_in_turn(partial(page, self._bucket), prefix, directories=directories)
 
     async def close(self) -> None:
         """See ``ObjectStore.close``."""
