@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -332,6 +333,35 @@ def test_pushes_that_take_longer_than_the_exchange_end_well(tmp_path: Path, size
         assert _all_there(destination.root, contents)
         assert registry.stop() == 0
         check_links(destination.root)
+        assert registry.tracebacks() == []
+
+
+def test_uploads_survive_a_restart_with_either_configuration(tmp_path: Path) -> None:
+    source, destination = Storage(tmp_path, "old"), Storage(tmp_path, "new")
+    registry = registry_on(source, tmp_path / "registry")
+    contents = [blob(300_000) for _ in range(2)]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running(registry))
+        hub = stack.enter_context(contextlib.closing(Hub(registry.url)))
+        hub.push_image(NAME, "old")
+        answers = [hub.ask("PATCH", begun(hub), content=each.content[:100_000]) for each in contents]
+        assert migrate(source, destination)["switched"]
+        for storage, answer, content in zip((source, destination), answers, contents, strict=True):
+            assert registry.stop() == 0
+            registry.sections["storage"] = {**storage.section, "redirect": {"disable": True}}
+            registry.start()
+            location = answer.headers["location"]
+            assert hub.ask("GET", location).headers["range"] == "0-99999"
+            location = hub.ask("PATCH", location, content=content.content[100_000:]).headers["location"]
+            assert hub.ask("PUT", f"{location}&digest={content.digest}").status_code == 201
+        assert hub.get(f"/v2/{NAME}/blobs/{contents[0].digest}").status == 200
+        assert _all_there(destination.root, contents)
+        # An old storage that is gone keeps nobody from starting, and stays gone.
+        assert registry.stop() == 0
+        shutil.rmtree(source.root)
+        registry.start()
+        assert hub.get(f"/v2/{NAME}/blobs/{contents[1].digest}").status == 200
+        assert not source.root.exists()
         assert registry.tracebacks() == []
 
 

@@ -105,14 +105,14 @@ def migrate(
     from matou.registry.drivers.base import StorageError
     from matou.registry.migration.bulk import Options
     from matou.registry.migration.guards import MigrationRefused
-    from matou.registry.migration.live import migrate_live
+    from matou.registry.migration.live import Paths, migrate_live
     from matou.registry.migration.offline import migrate as migrate_offline
 
     options = Options(dry_run=dry_run, delete=delete, verify=verify, jobs=jobs)
     try:
         with transfer_display(sys.stderr, None if as_json else _print_plan) as display:
             if live and not dry_run:
-                report = migrate_live(present, coming, destination, options, display)
+                report = migrate_live(present, coming, Paths(source, destination), options, display)
             else:
                 report = migrate_offline(present, coming, options, display)
     except (MigrationRefused, StorageError) as error:

@@ -91,6 +91,11 @@ class RegistryFiles:
         return self.directory / "moved.json"
 
     @property
+    def arrived(self) -> Path:
+        """Says where the images were before; see ``migration/residence.py``."""
+        return self.directory / "arrived.json"
+
+    @property
     def owner_id(self) -> Path:
         """Says who the registry is to others; see ``ownership``."""
         return self.directory / "owner_id"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from matou.registry.blobs.upload_state import StateCodec
 from matou.registry.blobs.uploads import Uploads
 from matou.registry.descriptors.factory import open_cache
 from matou.registry.descriptors.statter import BlobStatter
+from matou.registry.drivers.base import StorageError
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.drivers.succession import SuccessorDriver
 from matou.registry.http.application import Application
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from matou.registry.migration.moved import Residence
     from matou.registry.observe.access_log import AccessLog
     from matou.registry.observe.board import Place
+
+log = logging.getLogger("matou.registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +147,12 @@ class OpenRegistry:
         self.driver: Driver = open_driver(configuration, surroundings)
         if residence.previous is not None:
             # Uploads that were begun before the move are finished.
-            previous = open_driver(residence.previous)
-            self.driver = SuccessorDriver(self.driver, previous, residence.moves[-1].time, parts.hashing)
+            try:
+                previous = open_driver(residence.previous)
+            except StorageError as error:
+                log.warning("uploads that were begun on the storage before this one cannot be finished: %s", error)
+            else:
+                self.driver = SuccessorDriver(self.driver, previous, residence.since, parts.hashing)
         if place is None or figures is None:
             self._cache = open_cache(configuration, self.driver)
             return self.driver

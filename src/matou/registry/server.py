@@ -26,7 +26,8 @@ from matou.registry.descriptors.base import CacheSetupError
 from matou.registry.descriptors.factory import check_cache
 from matou.registry.drivers.base import StorageError
 from matou.registry.files import FileLock, registry_files
-from matou.registry.migration.moved import CannotFollow, StorageMarks, residence
+from matou.registry.migration.moved import CannotFollow, StorageMarks
+from matou.registry.migration.residence import residence
 from matou.registry.observe.board import Board
 from matou.registry.observe.debug_server import DebugAddressError, DebugServer, Endpoints, debug_address
 from matou.registry.observe.logs import configure_logging, granian_level, granian_logging

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from matou.registry.auth import build_authenticator
 from matou.registry.files import FileLock
-from matou.registry.migration.moved import residence
 from matou.registry.migration.participant import Participant
+from matou.registry.migration.residence import residence
 from matou.registry.observe.access_log import AccessLog
 from matou.registry.observe.line_writer import LineWriter
 from matou.registry.observe.logs import configure_logging

@@ -45,6 +45,7 @@ from matou.registry.migration.moved import (
     write_moved,
 )
 from matou.registry.migration.report import Report
+from matou.registry.migration.residence import write_arrival
 from matou.registry.migration.roster import Plan, roster, write_plan
 from matou.registry.migration.switch import ChangeLocks, StillChanging, wait_until_left, wait_until_ready
 from matou.registry.preparation import as_storage_error
@@ -75,14 +76,14 @@ STARTING = 20.0  # seconds that a registry may need from taking its lock to havi
 
 
 def migrate_live(
-    source: Configuration, destination: Configuration, path: Path, options: Options, observer: Observer
+    source: Configuration, destination: Configuration, paths: Paths, options: Options, observer: Observer
 ) -> Report:
     """Copy all images to another storage while the registry serves them, and have it work with that one in the end.
 
     Args:
         source: of the registry that runs.
         destination: with the new storage.
-        path: of the file with that configuration, which the registry must be able to read.
+        paths: of the files with the two configurations, which the registry must be able to read.
         options: see ``Options``.
         observer: is told how it goes on.
 
@@ -100,7 +101,7 @@ def migrate_live(
         check_user(source_files)
         stack.enter_context(_planning(source_files))
         destination_files = stack.enter_context(registry_files(destination))
-        migration = LiveMigration(source, source_files, destination, destination_files, path, options, observer)
+        migration = LiveMigration(source, source_files, destination, destination_files, paths, options, observer)
         moved = _moved(source_files)
         if moved is not None:
             if moved.identity != destination.storage.identity:
@@ -176,6 +177,19 @@ class Coming:
     lock: FileLock
 
 
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the two configurations are.
+
+    Attributes:
+        source: of the registry that runs.
+        destination: with the new storage.
+    """
+
+    source: Path
+    destination: Path
+
+
 class LiveMigration:
     """One run.
 
@@ -184,7 +198,7 @@ class LiveMigration:
         source_files: of it.
         destination: with the new storage.
         destination_files: of the registry there.
-        path: of the file with that configuration.
+        paths: of the files with the two configurations.
         options: see ``Options``.
         observer: is told how it goes on.
     """
@@ -195,7 +209,7 @@ class LiveMigration:
         source_files: RegistryFiles,
         destination: Configuration,
         destination_files: RegistryFiles,
-        path: Path,
+        paths: Paths,
         options: Options,
         observer: Observer,
     ) -> None:
@@ -203,7 +217,8 @@ class LiveMigration:
         self._source_files = source_files
         self._destination = destination
         self._destination_files = destination_files
-        self._plan = Plan(secrets.token_hex(8), str(path.absolute()), destination.storage.identity)
+        self._paths = paths
+        self._plan = Plan(secrets.token_hex(8), str(paths.destination.absolute()), destination.storage.identity)
         self._options = options
         self._observer = observer
 
@@ -333,6 +348,7 @@ class LiveMigration:
         moved = Moved(
             await self._number(target), time.time(), self._plan.configuration, self._destination.storage.identity
         )
+        write_arrival(self._destination_files, self._paths.source)
         write_moved(self._source_files.moved, moved)
         # The workers hold it, too, from now on.
         coming.lock.try_share()

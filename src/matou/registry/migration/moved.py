@@ -100,8 +100,9 @@ class Residence:
         configuration: with its ``storage`` section.
         files: of it.
         moves: that led there, in order.
-        previous: configuration with the storage before the last of them.
+        previous: configuration with the storage before this one, when uploads may be left there.
         left: files of that.
+        since: when this one took its place, seconds since the epoch, UTC.
     """
 
     configuration: Configuration
@@ -109,6 +110,7 @@ class Residence:
     moves: tuple[Moved, ...] = ()
     previous: Configuration | None = None
     left: RegistryFiles | None = None
+    since: float = 0.0
 
 
 class Marks(Protocol):
@@ -201,27 +203,6 @@ def write_moved(path: Path, moved: Moved) -> None:
     replace_file(path, moved.encode(), MODE)
 
 
-def residence(
-    configuration: Configuration,
-    files: RegistryFiles,
-    environ: Mapping[str, str] = os.environ,
-    marks: Marks | None = None,
-) -> Residence:
-    """Return the storage that is in charge of a registry: the configured one, or the one that it was moved to.
-
-    Args:
-        configuration: of the registry.
-        files: of it.
-        environ: the environment.
-        marks: in the storages themselves, which tell what happened on other machines; None for what this one knows.
-
-    Raises:
-        CannotFollow: it was moved, and the new configuration cannot be used.
-        StorageError: a mark cannot be read.
-    """
-    return follow_moves(Residence(configuration, files), environ, marks)
-
-
 def follow_moves(here: Residence, environ: Mapping[str, str] = os.environ, marks: Marks | None = None) -> Residence:
     """Return the storage that is in charge now, for one who has been working with another.
 
@@ -230,7 +211,7 @@ def follow_moves(here: Residence, environ: Mapping[str, str] = os.environ, marks
     Args:
         here: where one has been.
         environ: the environment.
-        marks: see ``residence``.
+        marks: in the storages themselves, which tell what happened on other machines; None for what this one knows.
 
     Raises:
         CannotFollow: it was moved, and the new configuration cannot be used.
@@ -268,7 +249,8 @@ def _follow(here: Residence, moved: Moved, environ: Mapping[str, str]) -> Reside
     directory = directory_of(configuration, environ)
     if directory is None:
         raise CannotFollow(f"{moved}, which does not last; {remedy}")
-    return Residence(configuration, RegistryFiles(directory), (*here.moves, moved), here.configuration, here.files)
+    moves = (*here.moves, moved)
+    return Residence(configuration, RegistryFiles(directory), moves, here.configuration, here.files, moved.time)
 
 
 def load_destination(path: Path, environ: Mapping[str, str]) -> Configuration:

@@ -17,9 +17,10 @@ from matou.registry.files import FileLock
 from matou.registry.migration import live
 from matou.registry.migration.bulk import Options
 from matou.registry.migration.guards import MigrationRefused
-from matou.registry.migration.live import migrate_live
-from matou.registry.migration.moved import Moved, read_moved, residence, write_moved
+from matou.registry.migration.live import Paths, migrate_live
+from matou.registry.migration.moved import Moved, read_moved, write_moved
 from matou.registry.migration.report import Silent
+from matou.registry.migration.residence import residence
 from matou.registry.migration.roster import RosterEntry, WorkerState, read_plan
 from matou.registry.write_gate import WriteGate
 from tests.unit.registry.migration.sides import Side
@@ -53,7 +54,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def migrated(source: Side, destination: Side, **options: bool) -> Report:
-    return migrate_live(source.configuration, destination.configuration, destination.path, Options(**options), Silent())
+    paths = Paths(source.path, destination.path)
+    return migrate_live(source.configuration, destination.configuration, paths, Options(**options), Silent())
 
 
 def test_without_a_registry_the_next_start_follows(source: Side, destination: Side) -> None:

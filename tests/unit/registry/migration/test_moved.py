@@ -20,9 +20,9 @@ from matou.registry.migration.moved import (
     delete_mark,
     load_destination,
     read_mark,
-    residence,
     write_moved,
 )
+from matou.registry.migration.residence import residence
 from tests.drivers.memory_store import MemoryStore
 
 if TYPE_CHECKING:
