@@ -37,6 +37,7 @@ FAILURES = (StorageError, IndexFull, IndexFailed)  # whose message says all
 FLUSH_INTERVAL = 10.0  # seconds between flushes of links
 RECOVER_INTERVAL = 60.0  # seconds
 RECOVER_AGE = 60.0  # seconds; a living worker flushes long before
+SHARED_RECOVER_AGE = 180.0  # seconds; in object storage it looks at links once more after ``projector.SETTLING``
 SWEEP_INTERVAL = 60.0  # seconds
 SWEEP_AGE = 300.0  # seconds; storing a small file takes far less
 SHARED_SWEEP_INTERVAL = 6 * 3600.0  # seconds; object storage is swept by one worker, as requests cost time and money
@@ -84,6 +85,7 @@ class Maintenance:
             ("keep room for a start", RESERVE_INTERVAL, self._keep_reserve),
         ]
         if self._driver.shared:
+            work.append(("look at links once more", FLUSH_INTERVAL, self._settle))
             work.append(("delete what was left unfinished", SHARED_SWEEP_INTERVAL, self._sweep_shared))
         else:
             work.append(("delete what was left unfinished", SWEEP_INTERVAL, lambda: self._driver.sweep(SWEEP_AGE)))
@@ -121,7 +123,11 @@ class Maintenance:
 
     async def _recover(self) -> None:
         if self._is_ours:
-            await self._projector.recover(RECOVER_AGE)
+            await self._projector.recover(SHARED_RECOVER_AGE if self._driver.shared else RECOVER_AGE)
+
+    async def _settle(self) -> None:
+        if self._is_ours:
+            await self._projector.settle()
 
     async def _trim(self) -> None:
         before = changes.now_us() - int(JOURNAL_AGE * 1_000_000)

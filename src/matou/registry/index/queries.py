@@ -117,7 +117,9 @@ JOURNAL_PAGE = """
 """
 TRIM_JOURNAL = "DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE time < :before ORDER BY id LIMIT :limit)"
 ADD_PROJECTION = "INSERT INTO projections (kind, repository, name, created) VALUES (:kind, :repository, :name, :now)"
-PROJECTIONS = "SELECT id, kind, repository, name FROM projections WHERE created < :before ORDER BY id LIMIT :limit"
+PROJECTIONS = """
+    SELECT id, kind, repository, name FROM projections WHERE id > :after AND created < :before ORDER BY id LIMIT :limit
+"""
 DELETE_PROJECTION = "DELETE FROM projections WHERE id = :id"
 
 # --- moving to another storage --------------------------------------------------------------------------------------

@@ -142,9 +142,9 @@ class Reader:
             found.append(Referrer(digest, media_type, kind, size, json.loads(notes) if notes else {}))
         return found, False
 
-    def projections(self, before: int, limit: int) -> list[Projection]:
-        """Return dirty marks from before a time (microseconds UTC), the oldest first."""
-        rows = self._execute(queries.PROJECTIONS, {"before": before, "limit": limit})
+    def projections(self, before: int, limit: int, after: int = 0) -> list[Projection]:
+        """Return dirty marks from before a time (microseconds UTC) and after an id, the oldest first."""
+        rows = self._execute(queries.PROJECTIONS, {"before": before, "limit": limit, "after": after})
         return [Projection._make(row) for row in rows]
 
     def journal_end(self) -> int:

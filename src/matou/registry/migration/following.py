@@ -95,7 +95,7 @@ class JournalFollower:
         await self._each(self._write_history, [entry for entry in entries if entry.tag is not None])
         await self._each(self._links.write, [pointer for pointer in pointers if pointer.kind == "tag"])
 
-    async def _each(self, work: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
+    async def _each(self, work: Callable[[T], Awaitable[object]], items: Iterable[T]) -> None:
         async def gated(item: T) -> None:
             async with self._gate:
                 await work(item)
