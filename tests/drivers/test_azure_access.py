@@ -20,7 +20,7 @@ from azure.storage.blob import AccountSasPermissions, ResourceTypes, UserDelegat
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from matou.registry.drivers.azure.connection import Connection
-from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.base import StorageError, Transient, Unusable
 from tests.drivers.azure_driver import open_azure, opened, parameters
 from tests.drivers.azure_front import azure_front, refusal
 from tests.drivers.conformance import DriverConformance
@@ -148,6 +148,7 @@ def test_what_is_wrong_is_said(server: Azurite) -> None:
                         await work
                     assert expected in str(caught.value)
                     assert "\n" not in str(caught.value)
+                    assert isinstance(caught.value, Transient | Unusable)
 
     run(scenario())
 

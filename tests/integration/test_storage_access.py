@@ -150,6 +150,8 @@ def test_what_is_refused_is_told_with_cause_and_fix(
     for words in said:
         assert words in first
         assert words in line
+    # Where the storage does not know who asks, there is nothing else to tell.
+    assert (len(done.out.splitlines()) == 1) == ("secretkey" not in parameters or parameters["secretkey"] == "wrong")
     for secret in ("wrong", READER_SECRET, SECRET_KEY):
         assert secret not in done.out + line
 

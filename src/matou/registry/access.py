@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.base import NotFound, StorageError, Unusable
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.signed_urls import fetch
@@ -78,7 +78,7 @@ class Outcome:
 
 
 class AccessCheck:
-    """One walk through everything.
+    """One walk through everything; it ends early when nothing can succeed.
 
     Args:
         driver: the storage.
@@ -95,6 +95,7 @@ class AccessCheck:
         self._sample_size = len(PROBE)
         self._content = PROBE  # of the sample, as far as it is known
         self._ahead: float | None = None
+        self._is_unusable = False
 
     async def run(self) -> AsyncGenerator[Outcome, None]:
         """Yield the outcome of each step when it is known."""
@@ -103,8 +104,10 @@ class AccessCheck:
                 yield outcome
             return
         try:
-            written = await _try(WRITE, self._write)
+            written = await self._try(WRITE, self._write)
             yield written
+            if self._is_unusable:
+                return
             async for outcome in self._reading() if written.problem else self._everything():
                 yield outcome
         finally:
@@ -113,33 +116,47 @@ class AccessCheck:
                     await self._driver.delete(self._home)
 
     async def _everything(self) -> AsyncGenerator[Outcome, None]:
-        yield await _try(DESCRIBE, self._describe)
-        yield await _try(ABSENT, self._describe_nothing)
-        yield await _try(READ, self._read)
-        yield await _try(RANGE, self._read_part)
-        yield await _try(LIST, self._list)
-        yield await _try(UPLOAD, self._upload)
-        yield await _try(PARTS, self._upload_parts, UPLOAD_SECONDS)
-        yield await _try(SWEEP, self._look_for_leftovers)
+        yield await self._try(DESCRIBE, self._describe)
+        yield await self._try(ABSENT, self._describe_nothing)
+        yield await self._try(READ, self._read)
+        yield await self._try(RANGE, self._read_part)
+        yield await self._try(LIST, self._list)
+        yield await self._try(UPLOAD, self._upload)
+        yield await self._try(PARTS, self._upload_parts, UPLOAD_SECONDS)
+        yield await self._try(SWEEP, self._look_for_leftovers)
         async for outcome in self._urls():
             yield outcome
-        clock = await _try(CLOCK, self._compare_clocks)
+        clock = await self._try(CLOCK, self._compare_clocks)
         yield dataclasses.replace(clock, ahead=self._ahead)
-        yield await _try(DELETE, self._delete)
+        yield await self._try(DELETE, self._delete)
 
     async def _reading(self) -> AsyncGenerator[Outcome, None]:
         """Try what needs no right to write, with a blob that is there, if any."""
         self._sample, self._content = "", b""
-        yield await _try(ABSENT, self._describe_nothing)
-        yield await _try(LIST, self._find_blob)
+        yield await self._try(LIST, self._find_blob)  # first, as an answer to HEAD has no room for a reason
+        if self._is_unusable:
+            return
+        yield await self._try(ABSENT, self._describe_nothing)
         if not self._sample:
             for step in (DESCRIBE, RANGE):
                 yield Outcome(step, note="there is no blob to try it with", tried=False)
             return
-        yield await _try(DESCRIBE, self._describe)
-        yield await _try(RANGE, self._read_part)
+        yield await self._try(DESCRIBE, self._describe)
+        yield await self._try(RANGE, self._read_part)
         async for outcome in self._urls():
             yield outcome
+
+    async def _try(self, step: str, work: Callable[[], Awaitable[None]], seconds: float | None = None) -> Outcome:
+        seconds = seconds or STEP_SECONDS
+        try:
+            async with asyncio.timeout(seconds):
+                await work()
+        except TimeoutError:
+            return Outcome(step, f"the storage did not answer within {seconds:.0f} s")
+        except (StorageError, Unfit) as error:
+            self._is_unusable = isinstance(error, Unusable)
+            return Outcome(step, str(error))
+        return Outcome(step)
 
     async def _write(self) -> None:
         await self._driver.put(self._sample, PROBE)
@@ -234,7 +251,7 @@ class AccessCheck:
             if problem:
                 raise Unfit(f"{problem}; or set storage.redirect.disable: true")
 
-        return await _try(step, work)
+        return await self._try(step, work)
 
     async def _compare_clocks(self) -> None:
         path = f"{self._home}/clock"
@@ -287,18 +304,6 @@ async def _check_place(driver: Driver) -> None:
     """Find out whether the configuration points where the data is, as far as the driver can tell."""
     if isinstance(driver, ObjectDriver):
         await driver.check()
-
-
-async def _try(step: str, work: Callable[[], Awaitable[None]], seconds: float | None = None) -> Outcome:
-    seconds = seconds or STEP_SECONDS
-    try:
-        async with asyncio.timeout(seconds):
-            await work()
-    except TimeoutError:
-        return Outcome(step, f"the storage did not answer within {seconds:.0f} s")
-    except (StorageError, Unfit) as error:
-        return Outcome(step, str(error))
-    return Outcome(step)
 
 
 async def try_storage(configuration: Configuration, show: Callable[[Outcome], None] | None) -> list[Outcome]:

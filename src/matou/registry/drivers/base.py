@@ -30,6 +30,10 @@ class StorageFull(StorageError):  # noqa: N818 -- as NotFound
     """There is no room left (ENOSPC, EDQUOT)."""
 
 
+class Unusable(StorageError):  # noqa: N818 -- as NotFound
+    """No request can succeed: the storage does not know the key, the bucket is not there, a clock is wrong."""
+
+
 class Stat(NamedTuple):
     """What is known about a path.
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientHttpProxyError, ClientProxyConnectionError
 from yarl import URL
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import Transient, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ class Proxies:
         ``localhost`` and addresses of this machine have none.
 
         Raises:
-            StorageError: what the environment names is no HTTP proxy; the message does not quote it, as it may hold a
+            Unusable: what the environment names is no HTTP proxy; the message does not quote it, as it may hold a
                 password.
         """
         found = URL(url)
@@ -93,7 +93,7 @@ class _Exemption:
         return host.endswith(f".{self.domain}") or (self.has_itself and host == self.domain)
 
 
-def failure_of_proxy(what: str, error: ClientProxyConnectionError | ClientHttpProxyError) -> StorageError:
+def failure_of_proxy(what: str, error: ClientProxyConnectionError | ClientHttpProxyError) -> Transient | Unusable:
     """Return the error for a proxy that cannot be reached, or makes no connection.
 
     Args:
@@ -108,13 +108,13 @@ def failure_of_proxy(what: str, error: ClientProxyConnectionError | ClientHttpPr
     return Transient(f"{what}: the proxy of the environment cannot be reached: {said}")
 
 
-def unauthenticated(what: str) -> StorageError:
+def unauthenticated(what: str) -> Unusable:
     """Return the error for status 407, which nobody but a proxy answers.
 
     Args:
         what: was asked for, to begin a message with.
     """
-    return StorageError(
+    return Unusable(
         f"{what}: the proxy of the environment wants another user and password (407); correct HTTP_PROXY or "
         "HTTPS_PROXY, or name the storage in NO_PROXY"
     )
@@ -169,7 +169,7 @@ def _proxy(given: str, variable: str) -> URL:
     except ValueError:
         usable = False
     if not usable:
-        raise StorageError(
+        raise Unusable(
             f"{variable} of the environment is no URL of an HTTP proxy, such as http://proxy.example.com:3128; correct "
             "it, or name the storage in NO_PROXY"
         )

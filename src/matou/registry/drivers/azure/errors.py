@@ -21,7 +21,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 
 if TYPE_CHECKING:
@@ -33,6 +33,18 @@ PASSING = frozenset(
     ("OperationTimedOut", "InternalError", "ContainerBeingDeleted", "AccountBeingCreated", "408", "500", "502", "504")
 )
 UNAUTHENTICATED = frozenset(("AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"))
+# Whatever is asked for is answered so.
+ALWAYS = frozenset(
+    (
+        "ContainerNotFound",
+        "ContainerDisabled",
+        "ResourceNotFound",
+        "InvalidResourceName",
+        "KeyBasedAuthenticationNotPermitted",
+        "AccountIsDisabled",
+        "AccountRequiresHttps",
+    )
+)
 REFUSALS = (401, 403)
 NOT_FOUND = 404
 TOLERATED_SKEW = 300  # seconds; the service tolerates 900
@@ -49,6 +61,10 @@ class Refusal(StorageError):  # noqa: N818 -- as NotFound
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class Denial(Refusal, Unusable):
+    """The service refuses every request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +118,7 @@ def translated(setup: Setup, doing: str) -> Iterator[None]:
         yield
     except ClientAuthenticationError as error:
         if getattr(error, "error_code", None) is None:
-            raise StorageError(f"azure: no token for {doing}: {_line(error)}; {_fix_of_identity(setup)}") from error
+            raise Unusable(f"azure: no token for {doing}: {_line(error)}; {_fix_of_identity(setup)}") from error
         raise failure(setup, doing, _answer(error)) from error
     except HttpResponseError as error:
         raise failure(setup, doing, _answer(error)) from error
@@ -126,16 +142,16 @@ def failure(setup: Setup, doing: str, answer: Answer) -> StorageError:
     if code in THROTTLING or code in PASSING:
         return Transient(message, throttled=code in THROTTLING, retry_after=_seconds(answer.headers))
     fix = _fix(setup, answer)
-    return Refusal(f"{message}; {fix}" if fix else message, code)
+    is_for_all = code in ALWAYS or (fix and fix in (_fix_of_authentication(setup), _fix_of_clock(answer)))
+    kind = Denial if is_for_all else Refusal
+    return kind(f"{message}; {fix}" if fix else message, code)
 
 
 def _fix(setup: Setup, answer: Answer) -> str:
     """Return what to do about a refusal, "" where that is not known."""
-    if answer.status in REFUSALS:
-        skew = _skew(answer.headers)
-        if abs(skew) > TOLERATED_SKEW:
-            direction = "behind" if skew > 0 else "ahead of"
-            return f"this machine's clock is {abs(skew):.0f} s {direction} the service's: set it right"
+    clock = _fix_of_clock(answer)
+    if clock:
+        return clock
     # Azurite has one code for all that is wrong with a signature.
     if answer.code in UNAUTHENTICATED or (answer.code == "AuthorizationFailure" and "authenticate" in answer.text):
         return _fix_of_authentication(setup)
@@ -162,6 +178,15 @@ def _fix(setup: Setup, answer: Answer) -> str:
         "UnsupportedHeader": "the account is of a kind that this does not work with",
     }
     return fixes.get(answer.code, "")
+
+
+def _fix_of_clock(answer: Answer) -> str:
+    skew = _skew(answer.headers) if answer.status in REFUSALS else 0.0
+    if abs(skew) <= TOLERATED_SKEW:
+        return ""
+    return (
+        f"this machine's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the service's: set it right"
+    )
 
 
 def _fix_of_authentication(setup: Setup) -> str:
@@ -191,7 +216,7 @@ def _disconnected(setup: Setup, doing: str, error: Exception) -> StorageError:
             "(and realm or serviceurl, if they are set)?"
         )
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        return StorageError(
+        return Unusable(
             f"azure: {doing} failed: the certificate of {setup.host} is not trusted ({_line(cause)}); install its "
             "authority on this machine (or, for a test, set storage.azure.skipverify)"
         )

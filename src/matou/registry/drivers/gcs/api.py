@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import StorageError, Transient, Unusable
 from matou.registry.drivers.gcs.errors import Unauthorized, failure
 from matou.registry.drivers.proxies import Proxies, failure_of_proxy
 
@@ -274,7 +274,7 @@ def broken(what: str, error: Exception) -> StorageError:
         return failure_of_proxy(what, error)
     said = str(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientSSLError):
-        return StorageError(
+        return Unusable(
             f"{what}: no TLS connection to Google Cloud Storage ({said}); look at the machine's certificates, and at a "
             "proxy in between"
         )

@@ -17,7 +17,7 @@ from google.auth import aws, exceptions, identity_pool, impersonated_credentials
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
-from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.base import StorageError, Unusable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,7 +129,7 @@ def _default() -> Credentials:
     try:
         found, _ = google.auth.default(scopes=PLATFORM_SCOPE)
     except exceptions.DefaultCredentialsError as error:
-        raise StorageError(
+        raise Unusable(
             f"no Google credentials were found ({str(error.args[0]).split('. ', 1)[0].rstrip('.')}): set "
             f"storage.gcs.keyfile, or {VARIABLE}, or run the registry on a machine that has a service account"
         ) from error

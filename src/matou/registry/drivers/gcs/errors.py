@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.proxies import unauthenticated
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class PreconditionFailed(StorageError):  # noqa: N818 -- the name of status 412
     """The object is not as the request's condition said."""
 
 
-class Unauthorized(StorageError):  # noqa: N818 -- the name of status 401
+class Unauthorized(Unusable):
     """The access token is not accepted."""
 
 
@@ -49,7 +49,7 @@ def failure(status: int, headers: Mapping[str, str], body: bytes, bucket: str, w
     if status in AGAIN or is_throttled:
         error = Transient(said, throttled=is_throttled, retry_after=_seconds(headers))
     elif status == HTTPStatus.NOT_FOUND and "bucket does not exist" in message:
-        error = StorageError(f"the bucket {bucket} does not exist: look at storage.gcs.bucket")
+        error = Unusable(f"the bucket {bucket} does not exist: look at storage.gcs.bucket")
     elif status == HTTPStatus.NOT_FOUND:
         error = NotFound(f"{what}: there is no such object")
     elif status == HTTPStatus.PRECONDITION_FAILED:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from google.auth import exceptions
 from google.auth.transport.requests import Request
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import StorageError, Transient, Unusable
 from matou.registry.drivers.blocking_requests import proxied_session, system_authorities
 from matou.registry.drivers.proxies import Proxies
 
@@ -114,11 +114,11 @@ class Tokens:
         except exceptions.RefreshError as error:
             raise refused(error, name) from error
         except exceptions.GoogleAuthError as error:
-            raise StorageError(f"{name} cannot be used: {_first_line(error)}") from error
+            raise Unusable(f"{name} cannot be used: {_first_line(error)}") from error
         finally:
             session.close()
         if not found.token:
-            raise StorageError(f"{name} brought no access token; expected one from Google's token service")
+            raise Unusable(f"{name} brought no access token; expected one from Google's token service")
         if found.expiry is None:
             return found.token, DEFAULT_LIFE
         return found.token, found.expiry.replace(tzinfo=UTC).timestamp() - time.time()
@@ -150,7 +150,7 @@ def refused(error: exceptions.RefreshError, name: str) -> StorageError:
         reason = f"the account of {name} was deleted: make a new one with a key, and put that in {name}"
     else:
         reason = f"look at the account of {name}"
-    return StorageError(f"Google gives no access token ({said}); {reason}")
+    return Unusable(f"Google gives no access token ({said}); {reason}")
 
 
 def _first_line(error: exceptions.GoogleAuthError) -> str:

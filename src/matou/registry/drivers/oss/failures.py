@@ -13,7 +13,7 @@ from xml.etree.ElementTree import ParseError
 import aiohttp
 from alibabacloud_oss_v2 import exceptions
 
-from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ FIXES = {
     "KmsServiceNotEnabled": "the service KMS is not enabled: enable it, or remove storage.oss.encryptionkeyid",
     "FileImmutable": "a retention policy (WORM) forbids to change objects: a registry needs a bucket without one",
 }
+ALWAYS = frozenset(FIXES) - {"InvalidObjectState", "KmsServiceNotEnabled", "FileImmutable"}  # whatever is asked for
 
 
 class NoSuchUpload(StorageError):  # noqa: N818 -- the service's term
@@ -70,6 +71,10 @@ class NoSuchUpload(StorageError):  # noqa: N818 -- the service's term
 
 class Inaccessible(StorageError):  # noqa: N818 -- as NotFound
     """The key may not do this, or there is no such bucket."""
+
+
+class NoSuchBucket(Inaccessible, Unusable):
+    """There is no such bucket."""
 
 
 @contextmanager
@@ -110,7 +115,7 @@ def _unanswered(error: Any, what: str, endpoint: Endpoint) -> StorageError:
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return failure_of_proxy(what, error)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return StorageError(f"{what}: the certificate of {endpoint.host} is not good: {_line(error)}")
+        return Unusable(f"{what}: the certificate of {endpoint.host} is not good: {_line(error)}")
     if isinstance(error, aiohttp.ClientConnectorError):
         return Transient(
             f"{what}: {endpoint.host} cannot be reached ({_line(error)}): check region, internal and endpoint of "
@@ -139,7 +144,11 @@ def _answered(error: Any, what: str, operation: str, bucket: str, key: str, endp
             throttled=throttled,
             retry_after=_seconds(error.headers),
         )
-    known = Inaccessible if code == "NoSuchBucket" or (status == FORBIDDEN and code not in FIXES) else StorageError
+    known: type[StorageError] = Unusable if code in ALWAYS else StorageError
+    if code == "NoSuchBucket":
+        known = NoSuchBucket
+    elif status == FORBIDDEN and code not in FIXES:
+        known = Inaccessible
     return known(f"{what}: {code}: {_fix(error, operation, bucket, endpoint)}{request}")
 
 

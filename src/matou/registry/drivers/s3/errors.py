@@ -30,9 +30,9 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 from yarl import URL
 
-from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
+from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient, Unusable
 from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
-from matou.registry.drivers.s3.explanation import explanation
+from matou.registry.drivers.s3.explanation import ALWAYS, explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ class Failures:
         if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
             return Transient(f"s3 {operation}: the credentials could not be fetched: {_line(error)}")
         if isinstance(error, NoCredentialsError | PartialCredentialsError):
-            return StorageError(
+            return Unusable(
                 self._named(
                     f"s3 {operation}: there are no credentials ({_line(error)}); set storage.s3.accesskey and "
                     "storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID and "
@@ -173,16 +173,14 @@ class Failures:
             reason = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
         what = f"s3 {operation}: no TLS connection to {self._place}"
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return StorageError(
+            return Unusable(
                 self._named(
                     f"{what}: its certificate is not trusted ({reason.verify_message}); install the certificate of its "
                     "authority on this machine, or accept any with storage.s3.skipverify: true"
                 )
             )
         if isinstance(reason, ssl.SSLError) and reason.reason in NOT_TLS:
-            return StorageError(
-                self._named(f"{what}: it does not speak TLS; write storage.s3.regionendpoint with http://")
-            )
+            return Unusable(self._named(f"{what}: it does not speak TLS; write storage.s3.regionendpoint with http://"))
         return Transient(
             self._named(
                 f"{what}: {_line(reason)}; check its certificate, or accept any with storage.s3.skipverify: true"
@@ -237,7 +235,9 @@ class Failures:
             location=_origin(headers.get("location", "")),
             skew=_skew(headers),
         )
-        kind = Unsupported if code == "NotImplemented" or status == NOT_IMPLEMENTED else StorageError
+        kind = Unusable if code in ALWAYS else StorageError
+        if code == "NotImplemented" or status == NOT_IMPLEMENTED:
+            kind = Unsupported
         return kind(self._named(f"{said}; {why}") if why else said)
 
 

@@ -61,6 +61,16 @@ FIXES = {
 }
 
 
+# Whatever is asked for is answered so.
+ALWAYS = frozenset(FIXES) - {
+    "InvalidStorageClass",
+    "AccessControlListNotSupported",
+    "InvalidObjectState",
+    "NotImplemented",
+    "MethodNotAllowed",
+} | {"NoSuchBucket", "RequestTimeTooSkewed"}
+
+
 def explanation(
     parameters: S3Parameters,
     *,

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import StorageError, Transient, Unusable
 from matou.registry.drivers.proxies import Proxies, failure_of_proxy
 from matou.registry.drivers.swift.cluster import Cluster, cluster_of, info_url
 from matou.registry.drivers.swift.failures import LONGEST_REASON, failure
@@ -316,7 +316,7 @@ def _translated(what: str, connection: Connection) -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientSSLError, aiohttp.InvalidURL) as error:
-        raise StorageError(
+        raise Unusable(
             f"{what}: Swift cannot be spoken to: {error}; check the endpoint that the identity service names, and its "
             "certificate (insecureskipverify in storage.swift)"
         ) from error

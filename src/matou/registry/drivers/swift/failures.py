@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
+from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient, Unusable
 from matou.registry.drivers.proxies import unauthenticated
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def _lasting(parameters: SwiftParameters) -> dict[int, tuple[type[StorageError],
     return {
         HTTPStatus.NOT_FOUND: (NotFound, "it does not exist"),
         HTTPStatus.UNAUTHORIZED: (
-            StorageError,
+            Unusable,
             (
                 "Swift refuses the token that the identity service has just given; check that authurl and region in "
                 "storage.swift belong to one cloud, and the clocks"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import aiohttp
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import StorageError, Transient, Unusable
 from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
 from matou.registry.drivers.swift.failures import THROTTLED
 
@@ -108,7 +108,7 @@ class TempAuth:
         if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             raise unauthenticated(f"the identity service {self._parameters.authurl}")
         if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise StorageError(
+            raise Unusable(
                 f"the identity service refused the user {self._parameters.username!r} ({response.status}); check "
                 "username (account:user in version 1) and password in storage.swift"
             )
@@ -227,19 +227,19 @@ class Keystone:
         except exceptions.ClientException:
             where = f" of the domain {user_domain}" if is_third else ""
             keys = "username, password and domain (or domainid)" if is_third else "username and password"
-            return StorageError(
+            return Unusable(
                 f"the identity service refused the user {parameters.username!r}{where} (401); check {keys} in "
                 "storage.swift"
             )
         if parameters.trustid:
-            return StorageError(
+            return Unusable(
                 f"the identity service refused the trust {parameters.trustid!r} (401), though the password is right; "
                 "check storage.swift.trustid"
             )
         tenant = parameters.tenantid or parameters.tenant
         where = f" of the domain {project_domain}" if is_third and not parameters.tenantid else ""
         keys = "tenant (or tenantid) and tenantdomain (or tenantdomainid)" if is_third else "tenant (or tenantid)"
-        return StorageError(
+        return Unusable(
             f"the identity service refused the project {tenant!r}{where} to the user {parameters.username!r} (401), "
             f"though the password is right; check {keys} in storage.swift, and that the user has a role in it"
         )
@@ -273,12 +273,12 @@ class Keystone:
             f" in the region {parameters.region!r}" if parameters.region else ""
         )
         if not found:
-            return StorageError(
+            return Unusable(
                 f"the catalogue of the identity service has no {SERVICE}: no {asked}; name the project that has it "
                 "(tenant or tenantid in storage.swift)"
             )
         there = ", ".join(sorted({f"{endpoint.interface} in {endpoint.region_name!r}" for endpoint in found}))
-        return StorageError(
+        return Unusable(
             f"the catalogue of the identity service has no {asked} of {SERVICE}, but: {there}; check region and "
             "endpointtype in storage.swift"
         )
@@ -307,7 +307,7 @@ def _unreachable(parameters: SwiftParameters, why: str) -> Transient:
 
 
 def _unusable(parameters: SwiftParameters, why: str) -> StorageError:
-    return StorageError(
+    return Unusable(
         f"the identity service {parameters.authurl} cannot be used: {_line(why)}; check authurl, authversion "
         f"({parameters.identity_version} is used) and insecureskipverify in storage.swift"
     )

@@ -9,7 +9,7 @@ import pytest
 from google.auth import exceptions
 from google.auth.credentials import Credentials
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import Transient, Unusable
 from matou.registry.drivers.gcs import tokens
 from matou.registry.drivers.gcs.credentials import CredentialSource
 from matou.registry.drivers.gcs.tokens import Tokens, refused
@@ -201,7 +201,7 @@ def test_no_source_no_header() -> None:
 )
 def test_a_refusal_says_what_to_do(said: str, expected: str) -> None:
     error = refused(exceptions.RefreshError(said, {"error": "x"}), "k")
-    assert type(error) is StorageError
+    assert type(error) is Unusable
     assert said.rstrip(".") in str(error)
     assert expected in str(error)
     assert "\n" not in str(error)

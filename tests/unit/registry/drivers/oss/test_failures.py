@@ -10,9 +10,9 @@ import pytest
 from alibabacloud_oss_v2 import exceptions
 
 from matou.config.sections.oss import OssParameters
-from matou.registry.drivers.base import NotFound, StorageError, Transient
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.oss.endpoint import endpoint_of
-from matou.registry.drivers.oss.failures import Inaccessible, NoSuchUpload, translated
+from matou.registry.drivers.oss.failures import Inaccessible, NoSuchBucket, NoSuchUpload, translated
 
 ENDPOINT = endpoint_of(OssParameters(region="cn-hangzhou", bucket="images"))
 CONNECTION: Any = SimpleNamespace(host="images", port=443, ssl=True, is_ssl=True)
@@ -53,14 +53,14 @@ def translation(error: Exception, operation: str = "GetObject") -> StorageError:
     [
         (answer(404, "NoSuchKey"), NotFound, "a/b does not exist"),
         (answer(404), NotFound, "a/b does not exist"),
-        (answer(404, "NoSuchBucket"), Inaccessible, "the bucket does not exist"),
+        (answer(404, "NoSuchBucket"), NoSuchBucket, "the bucket does not exist"),
         (answer(404, "NoSuchUpload"), NoSuchUpload, "the multipart upload is gone"),
         (
             answer(403),
             Inaccessible,
             "lacks the permission oss:GetObject: grant it in a RAM policy for acs:oss:*:*:images",
         ),
-        (answer(403, "UserDisable"), StorageError, "the account is disabled or has bills to pay"),
+        (answer(403, "UserDisable"), Unusable, "the account is disabled or has bills to pay"),
         (answer(403, "InvalidObjectState"), StorageError, "the object is archived"),
         (
             answer(403, "AccessDenied", "x", Endpoint="oss-cn-beijing.aliyuncs.com"),
@@ -95,7 +95,7 @@ def translation(error: Exception, operation: str = "GetObject") -> StorageError:
                     )
                 )
             ),
-            StorageError,
+            Unusable,
             "the certificate of oss-cn-hangzhou.aliyuncs.com is not good",
         ),
         (library(exceptions.BucketNameInvalidError(name="x")), StorageError, "Bucket name is invalid"),

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from matou.config.sections.s3 import S3Parameters
-from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient
+from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient, Unusable
 from matou.registry.drivers.s3.errors import Failures
 
 PARAMETERS = S3Parameters(
@@ -88,6 +88,24 @@ def test_the_true_region_is_named_where_the_service_tells_it() -> None:
     assert "allow s3:GetObject" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "is_for_all"),
+    [
+        ("InvalidAccessKeyId", 403, True),
+        ("SignatureDoesNotMatch", 403, True),
+        ("NoSuchBucket", 404, True),
+        ("RequestTimeTooSkewed", 403, True),
+        ("PermanentRedirect", 301, True),
+        ("AccessDenied", 403, False),
+        ("403", 403, False),
+        ("InvalidStorageClass", 400, False),
+        ("InvalidRequest", 400, False),
+    ],
+)
+def test_what_every_request_meets_is_told_from_what_one_does(code: str, status: int, is_for_all: bool) -> None:
+    assert isinstance(raised(answer(code, status, "PutObject")), Unusable) == is_for_all
+
+
 @pytest.mark.parametrize(("ahead", "said"), [(3600, "ahead of"), (-3600, "behind")])
 def test_a_wrong_clock_is_measured(ahead: int, said: str) -> None:
     date = formatdate(time.time() - ahead, usegmt=True)
@@ -111,7 +129,7 @@ def test_a_wrong_clock_is_measured(ahead: int, said: str) -> None:
         (aiohttp.ServerDisconnectedError(), Transient, "Server disconnected"),
         (EndpointConnectionError(endpoint_url="http://there"), Transient, "check storage.s3.regionendpoint"),
         (SSLError(endpoint_url="https://there", error="bad"), Transient, "storage.s3.skipverify: true"),
-        (NoCredentialsError(), StorageError, "set storage.s3.accesskey and storage.s3.secretkey"),
+        (NoCredentialsError(), Unusable, "set storage.s3.accesskey and storage.s3.secretkey"),
         (ResponseParserError("<html>"), StorageError, "does not speak S3"),
     ],
 )
