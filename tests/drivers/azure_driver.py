@@ -12,7 +12,7 @@ from matou.registry.drivers.azure.segments import SegmentBlocks
 from matou.registry.drivers.azure.store import AzureStore
 from matou.registry.drivers.factory import ALONE, Surroundings
 from matou.registry.drivers.object_driver import ObjectDriver
-from tests.servers.azurite import ACCOUNT, KEY
+from tests.servers.azurite import ACCOUNT, KEY, section
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 def parameters(server: Azurite, **given: Any) -> AzureParameters:
     """Return parameters, of an empty container unless one is given."""
-    account = {"accountname": ACCOUNT, "accountkey": KEY, "authentication": "shared_key", "serviceurl": server.url()}
     quick = {"retry_delay": 0.01, "api_pool_initial_interval": 0.01, "api_pool_max_interval": 0.05}
-    container = given.pop("container", None) or server.new_container()
-    return AzureParameters(**{**account, **quick, "container": container, **given})
+    return AzureParameters(**section(server, **{"authentication": "shared_key", **quick, **given}))
 
 
 def open_azure(given: AzureParameters, surroundings: Surroundings = ALONE) -> ObjectDriver:

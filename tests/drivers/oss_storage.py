@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from typing import TYPE_CHECKING, Any
 
 from matou.config.sections.oss import OssParameters
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.oss.store import OssStore
-from tests.servers.oss.server import ACCESS_KEY, BUCKET, SECRET_KEY
+from tests.servers.oss.server import section
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -20,17 +19,7 @@ if TYPE_CHECKING:
 
 def parameters(server: OssServer, **given: Any) -> OssParameters:
     """Return the parameters of an empty root directory."""
-    return OssParameters(
-        **{
-            "accesskeyid": ACCESS_KEY,
-            "accesskeysecret": SECRET_KEY,
-            "region": "oss-cn-hangzhou",
-            "bucket": BUCKET,
-            "endpoint": server.url,
-            "rootdirectory": f"/{secrets.token_hex(8)}",
-            **given,
-        }
-    )
+    return OssParameters(**section(server, **given))
 
 
 def run(given: OssParameters, scenario: Callable[[ObjectDriver, OssStore], Awaitable[None]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from matou.config.sections.swift import SwiftParameters
 from matou.registry.drivers.factory import ALONE
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.swift.store import SwiftStore
-from tests.servers.swift import KEY, USER
+from tests.servers.swift import section
 
 if TYPE_CHECKING:
     import pytest
@@ -31,14 +30,7 @@ FILES, SEGMENTS = "files/", "segments/"
 
 def parameters(server: SwiftServer, **given: Any) -> SwiftParameters:
     """Return the parameters of a new container."""
-    known: dict[str, Any] = {
-        "username": USER,
-        "password": KEY,
-        "authurl": server.auth_url,
-        "container": f"registry-{secrets.token_hex(8)}",
-        "chunksize": MIB,
-    }
-    return SwiftParameters(**(known | given))
+    return SwiftParameters(**section(server, **given))
 
 
 def open_store(given: SwiftParameters) -> SwiftStore:

@@ -1,21 +1,20 @@
-"""The registry on Azure Blob Storage: Azurite."""
+"""The registry on Azure Blob Storage, Azurite: what is Azure's own."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
-import httpx
 import pytest
 
-from tests.clients.programs import Skopeo
+from matou.cli.application import run
 from tests.drivers.azure_driver import container_of, names, put_append_blob
 from tests.integration.hub import Hub
 from tests.registry_http.content import OCTETS, blob
-from tests.servers.azurite import ACCOUNT, KEY, Azurite, running_azurite
+from tests.servers.azurite import KEY, Azurite, running_azurite, section
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry, running_registry
 from tests.servers.program import MATOU, environment
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
 NAME = "team/app"
 MIB = 1 << 20
+OFFLINE = (("registry", "reindex"), ("storage", "check-access"))
 
 
 @pytest.fixture(scope="module")
@@ -36,117 +36,29 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
         yield running
 
 
-def sections(
-    server: Azurite, container: str, options: dict[str, Any] | None = None, *, is_redirected: bool = True
-) -> dict[str, Any]:
-    account = {"accountname": ACCOUNT, "accountkey": KEY, "serviceurl": server.url()}
-    azure = {**account, "container": container, **(options or {})}
-    return {"storage": {"azure": azure, "redirect": {"disable": not is_redirected}}, "log": {"level": "debug"}}
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["redirected", "streamed"])
-def registry(
-    request: pytest.FixtureRequest, server: Azurite, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[MatouRegistry]:
-    given = sections(server, server.new_container(), {"debug_log": True}, is_redirected=request.param)
-    with running_registry(tmp_path_factory.mktemp("registry"), given) as running:
-        yield running
-        assert running.tracebacks() == []
-        for log in (running.log, running.access_log):
-            assert "sig=" not in log.read_text()
-            assert KEY not in log.read_text()
-
-
-@pytest.fixture
-def hub(registry: MatouRegistry) -> Iterator[Hub]:
-    client = Hub(registry.url)
-    yield client
-    client.close()
-
-
-def is_redirected(registry: MatouRegistry) -> bool:
-    return not registry.sections["storage"]["redirect"]["disable"]
-
-
-def test_skopeo_pushes_and_pulls(registry: MatouRegistry, tmp_path: Path) -> None:
-    skopeo = Skopeo(tmp_path / "skopeo", registry.address)
-    reference = skopeo.reference(NAME, "one")
-    skopeo.push(reference)
-    skopeo.copy(reference, skopeo.reference("team/copy", "one"))
-    skopeo.pull(reference)
-    skopeo.pull(skopeo.reference("team/copy", "one"))
-
-
-def test_blobs_come_from_the_storage_or_through_the_registry(registry: MatouRegistry, hub: Hub) -> None:
-    content = hub.push_blob(NAME, blob(9 * MIB + 17), chunk=5 * MIB)
-    path = f"/v2/{NAME}/blobs/{content.digest}"
-    for method in ("GET", "HEAD"):
-        answer = hub.ask(method, path)
-        assert answer.status_code == (307 if is_redirected(registry) else 200)
-        if is_redirected(registry):
-            assert answer.headers["Docker-Content-Digest"] == content.digest
-            answer = httpx.request(method, answer.headers["Location"], trust_env=False)
-            assert answer.status_code == 200
-        assert answer.content == (content.content if method == "GET" else b"")
-        assert answer.headers["Content-Length"] == str(len(content.content))
-    part = hub.ask("GET", path, headers={"Range": "bytes=10-19"}, follow_redirects=True)
-    assert (part.status_code, part.content) == (206, content.content[10:20])
-
-
-def test_a_blob_in_one_request_is_not_copied(registry: MatouRegistry, hub: Hub) -> None:
-    content = blob(9 * MIB)
-    before = registry.log.read_text().count("azure: copy ")
-    answer = hub.ask(
-        "POST",
-        f"/v2/{NAME}/blobs/uploads/",
-        params={"digest": content.digest},
-        content=content.content,
-        headers={"Content-Type": OCTETS},
-    )
-    assert answer.status_code == 201, answer.text
-    assert registry.log.read_text().count("azure: copy ") == before
-    pulled = hub.ask("GET", f"/v2/{NAME}/blobs/{content.digest}", follow_redirects=True)
-    assert pulled.content == content.content
-
-
-def test_what_was_pushed_is_deleted(hub: Hub) -> None:
-    image = hub.push_image(NAME, "gone", layers=2)
-    hub.delete(f"/v2/{NAME}/manifests/{image.manifest.digest}")
-    assert hub.get(f"/v2/{NAME}/manifests/gone").status == 404
-
-
-def test_an_upload_is_finished_by_another_registry_when_its_own_is_killed(server: Azurite, tmp_path: Path) -> None:
-    content = blob(20 * MIB + 11)
-    half = 10 * MIB + 7
-    container = server.new_container()
-    state = {"MATOU_REGISTRY_STATE": str(tmp_path / "state")}
-    registry = MatouRegistry(tmp_path / "one", sections(server, container), variables=state)
-    other = MatouRegistry(tmp_path / "other", sections(server, container), variables=state)
-    try:
-        registry.start()
-        other.start()
-        begun = httpx.post(f"{registry.url}/v2/{NAME}/blobs/uploads/", trust_env=False)
-        patched = httpx.patch(
-            urljoin(registry.url, begun.headers["Location"]), content=content.content[:half], trust_env=False
-        )
-        assert patched.status_code == 202
-        registry.kill()
-        path = httpx.URL(patched.headers["Location"]).raw_path.decode()
-        location = urljoin(other.url, path)
-        assert httpx.get(location, trust_env=False).headers["Range"] == f"0-{half - 1}"
-        finished = httpx.put(
-            str(httpx.URL(location).copy_merge_params({"digest": content.digest})),
-            content=content.content[half:],
+def test_a_blob_in_one_request_is_not_copied(server: Azurite, tmp_path: Path) -> None:
+    azure = section(server, debug_log=True)
+    sections = {"storage": {"azure": azure}, "log": {"level": "debug"}}
+    with running_registry(tmp_path, sections, 1) as registry, contextlib.closing(Hub(registry.url)) as hub:
+        whole, chunked = blob(9 * MIB), blob(9 * MIB + 17)
+        answer = hub.ask(
+            "POST",
+            f"/v2/{NAME}/blobs/uploads/",
+            params={"digest": whole.digest},
+            content=whole.content,
             headers={"Content-Type": OCTETS},
-            trust_env=False,
         )
-        assert finished.status_code == 201, finished.text
-        pulled = httpx.get(f"{other.url}/v2/{NAME}/blobs/{content.digest}", follow_redirects=True, trust_env=False)
-        assert pulled.content == content.content
-    finally:
-        registry.stop()
-        other.stop()
-    left = asyncio.run(names(server, container, uncommitted=True))
+        assert answer.status_code == 201, answer.text
+        assert registry.log.read_text().count("azure: copy ") == 0
+        hub.push_blob(NAME, chunked, chunk=5 * MIB)
+        assert registry.log.read_text().count("azure: copy ") == 1
+        for content in (whole, chunked):
+            pulled = hub.ask("GET", f"/v2/{NAME}/blobs/{content.digest}", follow_redirects=True)
+            assert pulled.content == content.content
+        assert registry.tracebacks() == []
+        log = registry.log.read_text()
+    assert not any(secret in log for secret in ("sig=", KEY))
+    left = asyncio.run(names(server, azure["container"], uncommitted=True))
     assert [name for name in left if "_uploads" in name or "staging" in name] == []
 
 
@@ -173,42 +85,50 @@ async def lay_out(server: Azurite, container: str, prefix: str, files: dict[str,
 
 
 def pulls(registry: MatouRegistry, image: Image) -> None:
-    hub = Hub(registry.url)
-    for path in image.paths("one"):
-        assert hub.ask("GET", path, headers={"Accept": "*/*"}, follow_redirects=True).status_code == 200
-    for content in image.blobs:
-        answer = hub.ask("GET", f"/v2/{NAME}/blobs/{content.digest}", follow_redirects=True)
-        assert answer.content == content.content
-    hub.push_blob(NAME, image.blobs[1])
-    hub.push_image(NAME, "two")
-    hub.close()
+    with contextlib.closing(Hub(registry.url)) as hub:
+        for path in image.paths("one"):
+            assert hub.ask("GET", path, headers={"Accept": "*/*"}, follow_redirects=True).status_code == 200
+        for content in image.blobs:
+            answer = hub.ask("GET", f"/v2/{NAME}/blobs/{content.digest}", follow_redirects=True)
+            assert answer.content == content.content
+        hub.push_blob(NAME, image.blobs[1])
+        hub.push_image(NAME, "two")
 
 
 @pytest.mark.parametrize("legacy", [True, False], ids=["before_16_0", "since_16_0"])
 def test_a_container_of_either_convention(
-    server: Azurite, tmp_path: Path, written_by_distribution: tuple[Path, Image], legacy: bool
+    server: Azurite,
+    tmp_path: Path,
+    written_by_distribution: tuple[Path, Image],
+    legacy: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With the setting that fits it is served; with the other one the start says which."""
     tree, image = written_by_distribution
-    container = server.new_container()
+    azure = section(server)
+    container = azure["container"]
     files = {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     asyncio.run(lay_out(server, container, "/" * legacy, files))
     # As the guide writes it; the default is that of 16.0.
-    wrong = {"trimlegacyrootprefix": "false"} if not legacy else {}
-    registry = MatouRegistry(tmp_path, sections(server, container, wrong))
-    for command in (("registry", "serve"), ("registry", "reindex"), ("storage", "check-access")):
-        done = subprocess.run(
-            [MATOU, *command, registry.write_configuration()],
-            env=environment(**registry.variables),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 1
-        assert f"set storage.azure.trimlegacyrootprefix: {str(not legacy).lower()}" in done.stdout + done.stderr
-    right = {"trimlegacyrootprefix": "false"} if legacy else {"trimlegacyrootprefix": "true"}
-    with running_registry(tmp_path, sections(server, container, right)) as running:
+    wrong = {} if legacy else {"trimlegacyrootprefix": "false"}
+    registry = MatouRegistry(tmp_path, {"storage": {"azure": azure | wrong}})
+    configuration = str(registry.write_configuration())
+    served = subprocess.run(
+        [MATOU, "registry", "serve", configuration],
+        env=environment(**registry.variables),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    monkeypatch.setenv("MATOU_REGISTRY_STATE", registry.variables["MATOU_REGISTRY_STATE"])
+    statuses = [served.returncode, *(run([*command, configuration]) for command in OFFLINE)]
+    said = [served.stderr, *capsys.readouterr()]
+    assert statuses == [1, 1, 1]
+    assert "".join(said).count(f"set storage.azure.trimlegacyrootprefix: {str(not legacy).lower()}") == 3
+    right = {"trimlegacyrootprefix": "false" if legacy else "true"}
+    with running_registry(tmp_path, {"storage": {"azure": azure | right}}) as running:
         pulls(running, image)
         assert running.tracebacks() == []
     assert {name.startswith("/") for name in asyncio.run(names(server, container))} == {legacy}
@@ -236,8 +156,7 @@ def test_a_migration_sees_a_tree_whose_names_begin_the_other_way(server: Azurite
         return done.returncode, done.stderr
 
     def azure(*, is_trimmed: bool) -> dict[str, Any]:
-        given = sections(server, container, {"trimlegacyrootprefix": is_trimmed})
-        return {"azure": given["storage"]["azure"]}
+        return {"azure": section(server, container=container, trimlegacyrootprefix=is_trimmed)}
 
     assert migrate(tree, azure(is_trimmed=False)) == (0, "")
     wrong = azure(is_trimmed=True)

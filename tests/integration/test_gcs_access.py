@@ -1,9 +1,9 @@
-"""What an administrator is told of a Google Cloud Storage that cannot be used."""
+"""What people are told of a Google Cloud Storage that cannot be used."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,10 @@ import yaml
 
 from matou.cli.application import run
 from matou.registry.access import STEPS
-from tests.servers.gcs import BUCKET, GcsServer, running_gcs
+from tests.integration.hub import Hub
+from tests.registry_http.content import blob
+from tests.servers.gcs import BUCKET, GcsServer, running_gcs, section, variables
+from tests.servers.matou_registry import running_registry
 from tests.servers.ports import free_port
 from tests.servers.program import MATOU, environment
 from tests.unit.cli.shell import Ended
@@ -37,7 +40,7 @@ def server(running: GcsServer, monkeypatch: pytest.MonkeyPatch) -> GcsServer:
 
 
 def configured(folder: Path, server: GcsServer, **given: Any) -> str:
-    gcs = {"bucket": BUCKET, "keyfile": str(server.key_file), "rootdirectory": f"/{secrets.token_hex(8)}", **given}
+    gcs = section(server, **given)
     http = {"addr": f"127.0.0.1:{free_port()}", "secret": "s"}
     path = folder / "config.yml"
     path.write_text(yaml.safe_dump({"version": 0.1, "storage": {"gcs": gcs}, "http": http}))
@@ -117,3 +120,18 @@ def test_a_registry_that_cannot_start_says_why(server: GcsServer, tmp_path: Path
     assert f"the account of storage.gcs.keyfile ({file}) was deleted" in line
     line = refused(configured(tmp_path, server, bucket="nobodys"), server, tmp_path)
     assert "the bucket nobodys does not exist" in line
+
+
+def test_a_right_that_is_taken_away_is_no_success(server: GcsServer, tmp_path: Path) -> None:
+    sections = {"storage": {"gcs": section(server)}}
+    with (
+        running_registry(tmp_path, sections, 1, variables(server)) as registry,
+        contextlib.closing(Hub(registry.url)) as hub,
+    ):
+        server.front.denied.add("storage.objects.create")
+        answer = hub.ask("POST", "/v2/team/app/blobs/uploads/")
+        assert answer.status_code == 503
+        assert "storage.objects.create" not in answer.text
+        server.front.reset()
+        hub.push_blob("team/app", blob())
+        assert registry.tracebacks() == []

@@ -8,45 +8,20 @@ import sqlite3
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.hub import Hub
 from tests.integration.population import Population, populate
-from tests.servers.docker_registry import running_docker_registry
-from tests.servers.matou_registry import running_registry
+from tests.integration.turns import compare, docker, matou, picture
 from tests.servers.program import MATOU
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@contextlib.contextmanager
-def matou(folder: Path) -> Iterator[Hub]:
-    with running_registry(folder) as registry, contextlib.closing(Hub(registry.url)) as hub:
-        yield hub
-        assert registry.tracebacks() == []
-
-
-@contextlib.contextmanager
-def docker(folder: Path) -> Iterator[Hub]:
-    folder.mkdir(exist_ok=True)
-    with running_docker_registry(folder, folder / "tree") as registry, contextlib.closing(Hub(registry.url)) as hub:
-        yield hub
-
-
-def picture(hub: Hub, population: Population) -> dict[str, Any]:
-    tags = {name: hub.tags(name) for name in population.repositories}
-    return {**hub.snapshot(population.paths), **tags}
-
-
-def compare(hub: Hub, population: Population, expected: dict[str, Any]) -> None:
-    found = picture(hub, population)
-    assert found == expected
-    assert sum(getattr(answer, "status", 0) == 200 for answer in found.values()) > len(found) // 2
-    assert sum(getattr(answer, "status", 0) == 404 for answer in found.values()) > 0
+def in_tree(folder: Path) -> dict[str, Any]:
+    return {"filesystem": {"rootdirectory": str(folder / "tree")}}
 
 
 def test_a_tree_of_ours_is_served_by_docker_registry(tmp_path: Path) -> None:
-    with matou(tmp_path) as hub:
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
         population = populate(hub)
         hub.push_image("team/tagged", "a", "b")
         hub.delete("/v2/team/tagged/manifests/a")
@@ -58,24 +33,24 @@ def test_a_tree_of_ours_is_served_by_docker_registry(tmp_path: Path) -> None:
     repositories = tmp_path / "tree" / "docker" / "registry" / "v2" / "repositories"
     links = (repositories / "team/app/_manifests/tags/latest/index/sha256").glob("*/link")
     assert {link.read_text() for link in links} == named
-    with docker(tmp_path) as hub:
-        compare(hub, population, expected)
+    with docker(tmp_path, in_tree(tmp_path)) as hub:
+        compare(picture(hub, population), expected)
         assert hub.tags("team/tagged") == ["b"]
 
 
 def test_a_tree_of_docker_registry_is_served_by_us(tmp_path: Path) -> None:
-    with docker(tmp_path) as hub:
+    with docker(tmp_path, in_tree(tmp_path)) as hub:
         population = populate(hub)
         expected = picture(hub, population)
-    with matou(tmp_path) as hub:
-        compare(hub, population, expected)
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
+        compare(picture(hub, population), expected)
 
 
 def test_both_take_turns_and_the_index_is_rebuilt_in_between(tmp_path: Path) -> None:
-    with matou(tmp_path) as hub:
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
         population = populate(hub, "ours")
         moved, deleted = hub.push_image("shared/app", "latest"), hub.push_image("shared/app", "old")
-    with docker(tmp_path) as hub:
+    with docker(tmp_path, in_tree(tmp_path)) as hub:
         population = population.and_then(populate(hub, "theirs"))
         newer = hub.push_image("shared/app", "latest")
         hub.delete(f"/v2/shared/app/manifests/{deleted.manifest.digest}")
@@ -83,19 +58,19 @@ def test_both_take_turns_and_the_index_is_rebuilt_in_between(tmp_path: Path) -> 
         population = population.and_then(Population(paths, ["shared/app"]))
         expected = picture(hub, population)
     assert reindex(tmp_path)["skipped"] == 0
-    with matou(tmp_path) as hub:
-        compare(hub, population, expected)
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
+        compare(picture(hub, population), expected)
         # And on from there: what is pushed and deleted here is seen there.
         latest = hub.push_image("shared/app", "latest")
         hub.delete(f"/v2/shared/app/manifests/{newer.manifest.digest}")
         population = population.and_then(Population(latest.paths("latest"), []))
         expected = picture(hub, population)
-    with docker(tmp_path) as hub:
-        compare(hub, population, expected)
+    with docker(tmp_path, in_tree(tmp_path)) as hub:
+        compare(picture(hub, population), expected)
 
 
 def test_reindexing_changes_no_answer(tmp_path: Path) -> None:
-    with matou(tmp_path) as hub:
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
         population = populate(hub)
         subject = hub.get("/v2/team/artifacts/manifests/plain").headers[2]
         population.paths.extend(["/v2/_catalog", f"/v2/team/artifacts/referrers/{subject}"])
@@ -106,8 +81,8 @@ def test_reindexing_changes_no_answer(tmp_path: Path) -> None:
     assert counts[0] == counts[1]
     assert counts[0]["skipped"] == 0
     assert journal(tmp_path) == before
-    with matou(tmp_path) as hub:
-        compare(hub, population, expected)
+    with matou(tmp_path, in_tree(tmp_path)) as hub:
+        compare(picture(hub, population), expected)
         hub.push_image("team/app", "after")
     assert journal(tmp_path)[: len(before)] == before
     assert len(journal(tmp_path)) == len(before) + 3  # two blobs and a manifest, under new ids

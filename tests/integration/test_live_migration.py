@@ -26,7 +26,7 @@ from tests.registry_http.content import OCI_CONFIG, blob, image
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFS, running_seaweedfs
+from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
 from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_links, check_pushers
@@ -64,18 +64,7 @@ class Storage:
 
 
 def in_bucket(folder: Path, name: str, server: SeaweedFS) -> Storage:
-    section = {
-        "accesskey": ACCESS_KEY,
-        "secretkey": SECRET_KEY,
-        "region": REGION,
-        "regionendpoint": server.url,
-        "forcepathstyle": True,
-        "bucket": BUCKET,
-        "rootdirectory": name,
-        "chunksize": 5 << 20,
-        "maxrequestspersecond": 0,
-    }
-    return Storage(folder, name, {"s3": section})
+    return Storage(folder, name, {"s3": section(server.url, rootdirectory=name, maxrequestspersecond=0)})
 
 
 def registry_on(storage: Storage, folder: Path) -> MatouRegistry:

@@ -24,7 +24,7 @@ from tests.integration.population import populate
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFS, running_seaweedfs
+from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,18 +79,7 @@ def written(folder: Path, name: str, storage: dict[str, object]) -> Path:
 
 
 def in_bucket(folder: Path, name: str, server: SeaweedFS, root: str) -> Path:
-    section = {
-        "accesskey": ACCESS_KEY,
-        "secretkey": SECRET_KEY,
-        "region": REGION,
-        "regionendpoint": server.url,
-        "forcepathstyle": True,
-        "bucket": BUCKET,
-        "rootdirectory": root,
-        "chunksize": 5 << 20,
-        "maxrequestspersecond": 0,
-    }
-    return written(folder, name, {"s3": section})
+    return written(folder, name, {"s3": section(server.url, rootdirectory=root, maxrequestspersecond=0)})
 
 
 def in_directory(folder: Path, name: str, root: Path) -> Path:

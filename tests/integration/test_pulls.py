@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from botocore.session import get_session
 from prometheus_client.parser import text_string_to_metric_families
 
 from matou.registry.blobs import layout
@@ -24,7 +23,7 @@ from tests.servers.matou_registry import MatouRegistry, running_registry
 from tests.servers.nginx import running_nginx
 from tests.servers.ports import free_port
 from tests.servers.redis import RedisServer, running_redis
-from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, running_seaweedfs
+from tests.servers.seaweedfs import BUCKET, SECRET_KEY, client, running_seaweedfs, section
 from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -43,22 +42,13 @@ class Place:
 
     def section(self, **further: Any) -> dict[str, Any]:
         """Return the section ``storage``."""
-        s3: dict[str, Any] = {"accesskey": ACCESS_KEY, "secretkey": SECRET_KEY, "region": REGION, "bucket": BUCKET}
-        s3 |= {"regionendpoint": self.proxy.url, "rootdirectory": self.root, "chunksize": 5 * MIB, "maxretries": 1}
-        return {"s3": s3, **further}
+        return {"s3": section(self.proxy.url, rootdirectory=self.root, maxretries=1), **further}
 
     def lose(self, content: Blob) -> None:
         """Delete a blob from the bucket."""
-        client = get_session().create_client(
-            "s3",
-            endpoint_url=self.proxy.url,
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-        )
         path = layout.blob_data(Digest(content.digest))
-        with contextlib.closing(client):
-            client.delete_object(Bucket=BUCKET, Key=f"{self.root.strip('/')}/{path}")
+        with contextlib.closing(client(self.proxy.url)) as s3:
+            s3.delete_object(Bucket=BUCKET, Key=f"{self.root.strip('/')}/{path}")
 
     def asked(self, method: str, content: Blob) -> int:
         """Return how often the storage was asked for a blob."""

@@ -20,14 +20,12 @@ from tests.servers.matou_registry import MatouRegistry
 from tests.servers.ports import free_port
 from tests.servers.program import MATOU, environment
 from tests.servers.seaweedfs import (
-    ACCESS_KEY,
-    BUCKET,
     READER_KEY,
     READER_SECRET,
-    REGION,
     SECRET_KEY,
     SeaweedFS,
     running_seaweedfs,
+    section,
 )
 from tests.servers.waiting import wait_until
 from tests.unit.cli.shell import Ended, matou
@@ -71,15 +69,8 @@ class Administrator:
         self.endpoint = endpoint
 
     def storage(self, *, readonly: bool = False, **parameters: Any) -> dict[str, Any]:
-        s3 = {
-            "accesskey": ACCESS_KEY,
-            "secretkey": SECRET_KEY,
-            "region": REGION,
-            "regionendpoint": self.endpoint,
-            "bucket": BUCKET,
-            "rootdirectory": f"/{self.folder.name}",
-        }
-        return {"s3": s3 | parameters, "maintenance": {"readonly": {"enabled": readonly}}}
+        s3 = section(self.endpoint, **{"rootdirectory": f"/{self.folder.name}", **parameters})
+        return {"s3": s3, "maintenance": {"readonly": {"enabled": readonly}}}
 
     def configured(self, *, readonly: bool = False, **parameters: Any) -> str:
         document = {"version": 0.1, "storage": self.storage(readonly=readonly, **parameters)}

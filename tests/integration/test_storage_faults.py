@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +11,8 @@ from tests.integration.hub import Hub
 from tests.registry_http.content import OCTETS, Blob, blob, image
 from tests.servers.fault_proxy import Answer, FaultProxy, Faults, Head, running_fault_proxy
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFS, running_seaweedfs
+from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
+from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,18 +38,9 @@ def proxy(storage: SeaweedFS) -> Iterator[FaultProxy]:
 
 @pytest.fixture(scope="module")
 def registry(proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MatouRegistry]:
-    s3 = {
-        "accesskey": ACCESS_KEY,
-        "secretkey": SECRET_KEY,
-        "region": REGION,
-        "regionendpoint": proxy.url,
-        "bucket": BUCKET,
-        "rootdirectory": f"/{secrets.token_hex(8)}",
-        "chunksize": 5 * MIB,
-        "maxretries": 2,
-    }
-    sections = {"storage": {"s3": s3, "redirect": {"disable": True}}}
+    sections = {"storage": {"s3": section(proxy.url, maxretries=2), "redirect": {"disable": True}}}
     with running_registry(tmp_path_factory.mktemp("registry"), sections) as running:
+        wait_until(lambda: len(running.worker_pids()) == running.workers)
         workers = running.worker_pids()
         yield running
         assert running.worker_pids() == workers, "a worker ended"

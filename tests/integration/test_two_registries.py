@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import re
-import secrets
 import shutil
 import signal
 import sqlite3
@@ -27,7 +26,7 @@ from tests.integration.hub import Hub
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import ACCESS_KEY, BUCKET, REGION, SECRET_KEY, SeaweedFS, running_seaweedfs
+from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
 from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_pushers
@@ -62,18 +61,8 @@ class Site:
 
     def __init__(self, server: SeaweedFS, folder: Path, stack: contextlib.ExitStack) -> None:
         self.folder = folder
-        self.root = secrets.token_hex(8)
         self._stack = stack
-        s3 = {
-            "accesskey": ACCESS_KEY,
-            "secretkey": SECRET_KEY,
-            "region": REGION,
-            "regionendpoint": server.url,
-            "bucket": BUCKET,
-            "rootdirectory": f"/{self.root}",
-            "chunksize": 5 << 20,
-        }
-        self.storage: dict[str, Any] = {"s3": s3, "redirect": {"disable": True}, "delete": {"enabled": True}}
+        self.storage: dict[str, Any] = {"s3": section(server.url), "redirect": {"disable": True}}
 
     def registry(self, name: str, machine: str, workers: int = 1) -> MatouRegistry:
         """Return a registry that is not started.

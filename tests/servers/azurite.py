@@ -10,7 +10,7 @@ import contextlib
 import secrets
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.storage.blob import BlobServiceClient
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -82,6 +82,12 @@ class Azurite:
         with BlobServiceClient(self.url(account), credential=credential, connection_verify=verify) as service:
             service.create_container(name)
         return name
+
+
+def section(server: Azurite, **given: Any) -> dict[str, Any]:
+    """Return ``storage.azure`` for a new container, unless one is given."""
+    account = {"accountname": ACCOUNT, "accountkey": KEY, "serviceurl": server.url()}
+    return account | {"container": given.get("container") or server.new_container()} | given
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 30.0
 BUCKET = "registry"
 OTHER_BUCKET = "elsewhere"
+UNIT = 256 << 10  # bytes, of which a part of an upload has a multiple
 
 
 class GcsServer:
@@ -116,6 +118,20 @@ class GcsServer:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(STOP_SECONDS)
+
+
+def section(server: GcsServer, **given: Any) -> dict[str, Any]:
+    """Return ``storage.gcs`` for an empty root directory of the bucket, with the smallest parts there are.
+
+    Whoever reads it needs ``variables``, too.
+    """
+    root = f"/{secrets.token_hex(8)}"
+    return {"bucket": BUCKET, "keyfile": str(server.key_file), "rootdirectory": root, "chunksize": UNIT} | given
+
+
+def variables(server: GcsServer) -> dict[str, str]:
+    """Return what names the server to Google's clients."""
+    return {"STORAGE_EMULATOR_HOST": server.url}
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,33 +23,22 @@ class ObjectStorage:
 
     Attributes:
         section: its key and parameters in ``storage``.
+        segment: bytes of the segments in which uploads come there.
+        secrets: what no log may show: a key, and what signed URLs and requests have.
         variables: that a program needs in its environment to reach it.
     """
 
     section: Mapping[str, Any]
+    segment: int
+    secrets: tuple[str, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
-
-
-def _root() -> str:
-    return f"/{secrets.token_hex(8)}"
 
 
 @contextlib.contextmanager
 def _seaweedfs(folder: Path) -> Iterator[ObjectStorage]:
     with seaweedfs.running_seaweedfs(folder) as server:
-        yield ObjectStorage(
-            {
-                "s3": {
-                    "accesskey": seaweedfs.ACCESS_KEY,
-                    "secretkey": seaweedfs.SECRET_KEY,
-                    "region": seaweedfs.REGION,
-                    "regionendpoint": server.url,
-                    "bucket": seaweedfs.BUCKET,
-                    "rootdirectory": _root(),
-                    "chunksize": 5 * MIB,
-                }
-            }
-        )
+        secrets = (seaweedfs.SECRET_KEY, "X-Amz-Signature", "Signature=")
+        yield ObjectStorage({"s3": seaweedfs.section(server.url)}, seaweedfs.PART, secrets)
 
 
 @contextlib.contextmanager
@@ -58,78 +46,36 @@ def _swift_s3api(folder: Path) -> Iterator[ObjectStorage]:
     with swift.running_swift(folder) as server:
         with server.container("registry") as container:
             container.ask("PUT", "")
-        yield ObjectStorage(
-            {
-                "s3": {
-                    "accesskey": swift.USER,
-                    "secretkey": swift.KEY,
-                    "region": seaweedfs.REGION,
-                    "regionendpoint": server.url,
-                    "bucket": "registry",
-                    "rootdirectory": _root(),
-                    "chunksize": 5 * MIB,
-                    "objectownership": True,
-                }
-            }
-        )
+        key = {"accesskey": swift.USER, "secretkey": swift.KEY}
+        section = seaweedfs.section(server.url, **key, bucket="registry", objectownership=True)
+        yield ObjectStorage({"s3": section}, seaweedfs.PART, ("X-Amz-Signature", "Signature="))
 
 
 @contextlib.contextmanager
 def _azurite(folder: Path) -> Iterator[ObjectStorage]:
     with azurite.running_azurite(folder) as server:
-        yield ObjectStorage(
-            {
-                "azure": {
-                    "accountname": azurite.ACCOUNT,
-                    "accountkey": azurite.KEY,
-                    "serviceurl": server.url(),
-                    "container": server.new_container(),
-                    "rootdirectory": "/azure/virtual/container",
-                }
-            }
-        )
+        section = azurite.section(server, rootdirectory="/azure/virtual/container")
+        yield ObjectStorage({"azure": section}, 8 * MIB, (azurite.KEY, "sig="))
 
 
 @contextlib.contextmanager
 def _gcs(folder: Path) -> Iterator[ObjectStorage]:
     with gcs.running_gcs(folder) as server:
-        yield ObjectStorage(
-            {"gcs": {"bucket": gcs.BUCKET, "keyfile": str(server.key_file), "rootdirectory": _root()}},
-            {"STORAGE_EMULATOR_HOST": server.url},
-        )
+        secrets = ("PRIVATE KEY", "ya29.", "X-Goog-Signature")
+        yield ObjectStorage({"gcs": gcs.section(server)}, gcs.UNIT, secrets, gcs.variables(server))
 
 
 @contextlib.contextmanager
 def _swift(folder: Path) -> Iterator[ObjectStorage]:
     with swift.running_swift(folder) as server:
-        yield ObjectStorage(
-            {
-                "swift": {
-                    "username": swift.USER,
-                    "password": swift.KEY,
-                    "authurl": server.auth_url,
-                    "container": f"registry-{secrets.token_hex(8)}",
-                    "chunksize": MIB,
-                }
-            }
-        )
+        secrets = (f"password: {swift.KEY}", "AUTH_tk", "temp_url_sig")
+        yield ObjectStorage({"swift": swift.section(server)}, swift.SEGMENT, secrets)
 
 
 @contextlib.contextmanager
 def _oss(folder: Path) -> Iterator[ObjectStorage]:
     with oss.running_oss(folder) as server:
-        yield ObjectStorage(
-            {
-                "oss": {
-                    "accesskeyid": oss.ACCESS_KEY,
-                    "accesskeysecret": oss.SECRET_KEY,
-                    "region": "oss-cn-hangzhou",
-                    "bucket": oss.BUCKET,
-                    "endpoint": server.url,
-                    "rootdirectory": _root(),
-                }
-            }
-        )
+        yield ObjectStorage({"oss": oss.section(server)}, seaweedfs.PART, (oss.SECRET_KEY, "x-oss-signature="))
 
 
 OBJECT_STORAGES: Mapping[str, Callable[[Path], AbstractContextManager[ObjectStorage]]] = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,6 +29,7 @@ SECRET_KEY = "labadminsecret"
 READER_KEY = "labreader"
 READER_SECRET = "labreadersecret"
 REGION = "us-east-1"
+PART = 5 << 20  # bytes, the least that S3 takes
 
 
 class SeaweedFS:
@@ -91,20 +93,11 @@ class SeaweedFS:
         """Tell whether the bucket, which is made last, can be listed: for a while it is there and cannot."""
         if not answers(f"{self.url}/{BUCKET}", 403):
             return False
-        client = get_session().create_client(
-            "s3",
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-        try:
-            client.list_objects_v2(Bucket=BUCKET, MaxKeys=1)
-        except (ClientError, BotoCoreError):
-            return False
-        finally:
-            client.close()
+        with contextlib.closing(client(self.url)) as asking:
+            try:
+                asking.list_objects_v2(Bucket=BUCKET, MaxKeys=1)
+            except (ClientError, BotoCoreError):
+                return False
         return True
 
     def stop(self) -> None:
@@ -119,6 +112,37 @@ class SeaweedFS:
         self.process.kill()
         self.process.wait()
         self.process = None
+
+
+def section(url: str, **given: Any) -> dict[str, Any]:
+    """Return ``storage.s3`` for an empty root directory of the bucket, with the smallest parts there are.
+
+    Args:
+        url: by which the server is reached.
+        given: further parameters, and other values.
+    """
+    known = {
+        "accesskey": ACCESS_KEY,
+        "secretkey": SECRET_KEY,
+        "region": REGION,
+        "regionendpoint": url,
+        "bucket": BUCKET,
+        "rootdirectory": f"/{secrets.token_hex(8)}",
+        "chunksize": PART,
+    }
+    return known | given
+
+
+def client(url: str) -> Any:
+    """Return Amazon's client, which does not repeat what fails; close it afterwards."""
+    return get_session().create_client(
+        "s3",
+        endpoint_url=url,
+        region_name=REGION,
+        aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY,
+        config=Config(retries={"total_max_attempts": 1}),
+    )
 
 
 def _identity(name: str, key: str, secret: str, actions: list[str]) -> dict[str, object]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import secrets
 import subprocess
 import sys
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -29,6 +30,7 @@ STORAGE = ("account", "container", "object")
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 PATIENCE = 60  # seconds
+SEGMENT = 1 << 20  # bytes, the least that a segment of a large object has
 USER, KEY = "test:tester", "testing"  # may do all in its account
 READER, READER_KEY = "test:reader", "reading"  # may do what containers allow
 ROOT = Path(__file__).parents[2]
@@ -227,6 +229,12 @@ class SwiftContainer:
         answer = self._client.get(self._url, params={"prefix": prefix})
         answer.raise_for_status()
         return answer.text.split()
+
+
+def section(server: SwiftServer, **given: Any) -> dict[str, Any]:
+    """Return ``storage.swift`` for a new container, with the smallest segments there are."""
+    account = {"username": USER, "password": KEY, "authurl": server.auth_url}
+    return account | {"container": f"registry-{secrets.token_hex(8)}", "chunksize": SEGMENT} | given
 
 
 @contextlib.contextmanager

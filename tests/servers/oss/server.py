@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from tests.servers.oss.front import Front
 from tests.servers.oss.signatures import Key
 from tests.servers.ports import free_port
-from tests.servers.seaweedfs import BUCKET, running_seaweedfs
+from tests.servers.seaweedfs import BUCKET, PART, running_seaweedfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,20 @@ class OssServer:
             await self._stopping.wait()
         finally:
             await runner.cleanup()
+
+
+def section(server: OssServer, **given: Any) -> dict[str, Any]:
+    """Return ``storage.oss`` for an empty root directory of the bucket, with the smallest parts there are."""
+    known = {
+        "accesskeyid": ACCESS_KEY,
+        "accesskeysecret": SECRET_KEY,
+        "region": f"oss-{REGION}",
+        "bucket": BUCKET,
+        "endpoint": server.url,
+        "rootdirectory": f"/{secrets.token_hex(8)}",
+        "chunksize": PART,
+    }
+    return known | given
 
 
 @contextlib.contextmanager
