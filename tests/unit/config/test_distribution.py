@@ -60,6 +60,32 @@ def test_defaults() -> None:
     assert not found.warnings
 
 
+@pytest.mark.parametrize(
+    ("storage", "keys"),
+    [
+        ("s3: {region: '', bucket: ' '}", ("region", "bucket")),
+        ("s3_v2: {region: eu-west-1, bucket: ''}", ("bucket",)),
+        ("gcs: {bucket: ''}", ("bucket",)),
+        ("azure: {accountname: abc, accountkey: 'YQ==', container: ''}", ("container",)),
+        (
+            "swift: {authurl: '', username: '', password: '', container: ''}",
+            ("authurl", "container", "password", "username"),
+        ),
+        ("oss: {region: '', bucket: ''}", ("bucket", "region")),
+        ("filesystem: {rootdirectory: ''}", ("rootdirectory",)),
+    ],
+)
+def test_what_a_driver_needs_may_not_be_empty(storage: str, keys: tuple[str, ...]) -> None:
+    found = errors(f"version: 0.1\nstorage:\n  {storage}\n")
+    driver = storage.partition(":")[0]
+    assert len(found) == len(keys)
+    for key in keys:
+        assert any(line.startswith(f"config.yml:3: storage.{driver}.{key} is empty; expected ") for line in found)
+    # Nothing at all is another thing.
+    (line,) = errors("version: 0.1\nstorage:\n  gcs: {bucket: }\n")
+    assert "storage.gcs.bucket is missing" in line
+
+
 def test_several_problems_are_one_line_each() -> None:
     found = errors("version: 0.1\nstorage: inmemory\nhttp:\n  draintimeout: soon\n  relativeurls: maybe\n")
     assert found == [

@@ -77,6 +77,9 @@ def test_a_url_without_a_version_needs_one_beside_it() -> None:
     ("key", "value", "problem"),
     [
         ("chunksize", "1000", "is '1000'; expected a whole number from 1048576"),
+        ("container", "a/b", "is 'a/b'; expected the name of a container: without a slash; what follows it belongs in"),
+        ("authurl", "keystone/v3", "is 'keystone/v3'; expected a URL: with http:// or https://, and a host"),
+        ("authurl", "https://keystone:x/v3", "expected a URL: Port could not be cast to integer"),
         ("authversion", "4", "is '4'; expected a whole number from 0 to 3"),
         (
             "endpointtype",

@@ -30,8 +30,12 @@ class FilesystemParameters(Settings):
     rootdirectory: str = setting(Text(), "/var/lib/registry", "directory of the tree; `docker/` is below it")
     maxthreads: int = setting(Integer(0), 100, "most system calls at a time a worker; less than 25 counts as 25")
 
-    def verify(self, node: MappingNode, place: Place) -> FilesystemParameters:  # noqa: ARG002 -- nothing can be wrong
-        """Raise what is too little, as Distribution does."""
+    def verify(self, node: MappingNode, place: Place) -> FilesystemParameters:
+        """Raise what is too little, as Distribution does; without a directory images would lie in the present one."""
+        if not self.rootdirectory.strip():
+            place.child("rootdirectory").error(
+                node.key_origins["rootdirectory"], "is empty; expected the path of a directory"
+            )
         return dataclasses.replace(self, maxthreads=max(LEAST_THREADS, self.maxthreads))
 
     @property

@@ -47,7 +47,7 @@ class OssParameters(Settings):
             ("bucket", _bucket_problem(self.bucket.lower())),
             ("endpoint", _endpoint_problem(self.endpoint)),
         ):
-            if problem is not None and key in node.entries:
+            if problem is not None and getattr(self, key):
                 place.child(key).error(node.key_origins[key], problem)
         if bool(self.accesskeyid) != bool(self.accesskeysecret):
             missing = "accesskeysecret" if self.accesskeyid else "accesskeyid"

@@ -17,10 +17,10 @@ from matou.config.sections.drivers import (
 from matou.config.sections.oss import OssParameters
 from matou.config.sections.s3 import S3Parameters
 from matou.config.sections.swift import SwiftParameters
+from matou.config.yaml_lines import Mapping, Scalar
 
 if TYPE_CHECKING:
     from matou.config.kinds import Place
-    from matou.config.yaml_lines import Mapping
 
 HOUR = 3600.0
 REDIRECT_LIFETIME = 1200.0  # seconds
@@ -184,5 +184,17 @@ class Storage(Settings):
                 f"names the driver {given[0]!r}, which does not exist; expected one of {', '.join(drivers)}",
             )
         else:
+            _refuse_empty(given[0], getattr(self, given[0]), node, place)
             return dataclasses.replace(self, driver=given[0])
         return self
+
+
+def _refuse_empty(driver: str, parameters: Settings, node: Mapping, place: Place) -> None:
+    """Refuse an empty text where a driver needs one, as the drivers of Distribution do."""
+    section_node = node.entries[driver]
+    if not isinstance(section_node, Mapping):
+        return
+    for each in settings_of(type(parameters)):
+        found = section_node.entries.get(each.key)
+        if each.required and isinstance(found, Scalar) and found.tag != "null" and not found.text.strip():
+            place.child(driver).child(each.key).error(found.origin, f"is empty; expected {each.kind.expected}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from matou.config.containers import ListOf
 from matou.config.kinds import Boolean, Choice, Integer, Text
@@ -24,14 +25,33 @@ ENDPOINT = Choice(
 )  # of OpenStack's catalogues
 
 
+LONGEST_CONTAINER = 256  # bytes
+
+
+def _check_url(text: str) -> None:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("with http:// or https://, and a host")
+    _ = parts.port  # raises where it is no number
+
+
+def _check_container(text: str) -> None:
+    if "/" in text:
+        raise ValueError("without a slash; what follows it belongs in prefix")
+    if len(text.encode()) > LONGEST_CONTAINER:
+        raise ValueError(f"of no more than {LONGEST_CONTAINER} bytes")
+
+
 @dataclass(frozen=True, slots=True)
 class SwiftParameters(Settings):
     """``storage.swift`` (Distribution 2.8)."""
 
     username: str = setting(Text(), "", "account", required=True)
     password: str = setting(Text(), "", "its password", required=True, secret=True)
-    authurl: str = setting(Text(), "", "URL of the identity service", required=True)
-    container: str = setting(Text(), "", "its name; made when missing", required=True)
+    authurl: str = setting(Text(_check_url, "a URL"), "", "URL of the identity service", required=True)
+    container: str = setting(
+        Text(_check_container, "the name of a container"), "", "its name; made when missing", required=True
+    )
     tenant: str = setting(Text(), "", "project by name")
     tenantid: str = setting(Text(), "", "project by id")
     tenantdomain: str = setting(Text(), "", "domain of the project by name")
