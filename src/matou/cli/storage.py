@@ -201,9 +201,18 @@ def _counts(report: Report) -> Iterator[str]:
     yield _("already there: {count}").format(count=report.skipped)
     yield deleted.format(count=report.deleted)
     yield _("failed: {count}").format(count=report.failed)
+    if report.switched:
+        yield _("blobs and manifests in the index: {count}, at the destination: {there}").format(
+            count=report.contents, there=report.contents_there
+        )
+        return
     yield _("at the source: {source}, at the destination: {destination} (uploads in progress are left out)").format(
         source=report.source_count, destination=report.destination_count
     )
+    if report.foreign:
+        yield _("at the destination no registry has made {count} objects below docker/; they are left").format(
+            count=report.foreign
+        )
     yield _verdict(report)
 
 

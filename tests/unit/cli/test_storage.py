@@ -84,12 +84,31 @@ def test_damage_is_told_and_fails(sides: tuple[str, str], tmp_path: Path) -> Non
     assert "failed: 3" in done.out.splitlines()
 
 
-def test_surplus_is_told(sides: tuple[str, str], tmp_path: Path) -> None:
-    (tmp_path / "new" / "docker").mkdir(parents=True)
+def test_what_the_destination_has_besides_is_told(sides: tuple[str, str], tmp_path: Path) -> None:
+    surplus = tmp_path / "new" / layout.tag_current("gone", "t")
+    surplus.parent.mkdir(parents=True)
+    surplus.write_text(Digest.of(LAYER))
     (tmp_path / "new" / "docker" / "notes").write_text("mine")
+    foreign = "at the destination no registry has made 1 objects below docker/; they are left"
     done = matou("storage", "migrate", "--from", sides[0], "--to", sides[1])
     assert done.status == 0
     assert "the destination has 1 objects that the source lacks; --delete removes them" in done.out
+    assert foreign in done.out
+    done = matou("storage", "migrate", "--from", sides[0], "--to", sides[1], "--delete")
+    assert done.status == 0
+    assert foreign in done.out
+    assert "the counts agree" in done.out
+    assert files(tmp_path / "new") == {*tree_objects(), "docker/notes"}
+
+
+def test_a_registry_that_was_moved_is_told_what_its_index_has(sides: tuple[str, str]) -> None:
+    assert matou("registry", "reindex", sides[0]).status == 0
+    done = matou("storage", "migrate", "--live", "--from", sides[0], "--to", sides[1])
+    assert (done.status, done.err) == (0, "")
+    contents = len([path for path in tree_objects() if path.startswith(layout.BLOBS)])
+    assert f"blobs and manifests in the index: {contents}, at the destination: {contents}\n" in done.out
+    assert "at the source:" not in done.out
+    assert f"start it with {sides[1]} from now on" in done.out
 
 
 @pytest.mark.parametrize(

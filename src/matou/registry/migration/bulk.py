@@ -165,8 +165,11 @@ class BulkCopy:
     async def _copy_one(self, item: TreeObject, *, is_last_attempt: bool) -> None:
         try:
             copied = await self._copy_if_there(item)
-        except StorageFull:
-            raise
+        except StorageFull as error:
+            raise StorageFull(
+                f"the destination has no room left ({error}); make room and run the command again: it goes on where it "
+                "stopped"
+            ) from error
         except StorageError as error:
             self._failures_in_a_row += 1
             if self._failures_in_a_row >= HOPELESS:
@@ -255,7 +258,7 @@ class BulkCopy:
             log.error("nothing is deleted at the destination, because objects could not be copied")
         await self._count()
         for pause in SETTLING:
-            there = report.destination_count - report.surplus
+            there = report.destination_count - report.surplus - report.foreign
             if self._options.dry_run or there + report.failed >= report.source_count:
                 break
             await asyncio.sleep(pause)
@@ -265,7 +268,7 @@ class BulkCopy:
 
     async def _count(self) -> None:
         report = self.report
-        report.destination_count = report.surplus = 0
+        report.destination_count = report.surplus = report.foreign = 0
         self._inventory.clear_work()
         async for path, stat in self._destination.walk(TREE):
             stage = stage_of(path)
@@ -274,9 +277,13 @@ class BulkCopy:
             report.destination_count += 1
             if report.destination_count % TOLD_EVERY == 0:
                 self._observer.phase("counting the destination", report.destination_count)
-            if not self._inventory.is_wanted(path):
+            if self._inventory.is_wanted(path):
+                continue
+            if not _is_deletable(path):
+                report.foreign += 1
+            else:
                 report.surplus += 1
-                if self._options.delete and _is_deletable(path):
+                if self._options.delete:
                     self._inventory.add_work(TreeObject(path, stat.size, stage, stat.size))
 
     async def _delete_surplus(self) -> None:

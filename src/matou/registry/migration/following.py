@@ -144,16 +144,23 @@ class JournalFollower:
             link = layout.tag_index(entry.repository, entry.tag, Digest(entry.digest))
             await self._destination.put(link, entry.digest.encode(), durable=False)
 
-    async def check_contents(self) -> None:
+    async def check_contents(self) -> tuple[int, int]:
         """Copy what the index names and the destination is not known to have.
+
+        Returns:
+            How many blobs and manifests it names, and how many of them the destination has then.
 
         Raises:
             StorageError: something cannot be copied.
         """
+        named = there = 0
         for text, size in self._reader.contents():
             digest = Digest(text)
             if digest not in self._lost and not self._has(digest, size):
                 await self._bring((digest, size))
+            named += 1
+            there += self._has(digest, size)
+        return named, there
 
 
 def _pointers(entry: JournalEntry) -> list[Projection]:

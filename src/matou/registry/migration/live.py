@@ -279,7 +279,7 @@ class LiveMigration:
         await follower.check_contents()
         moved = await self._switch(follower, target, coming, report)
         # Content that was pushed again because the storage had lost it is not in the journal.
-        await follower.check_contents()
+        report.contents, report.contents_there = await follower.check_contents()
         report.changes = follower.changes
         await self._settle(moved, origin, target)
         return report

@@ -27,9 +27,12 @@ class Report:
         retryable: those of them that another run may copy.
         source_count: objects at the source in the end.
         destination_count: objects at the destination in the end, counted there.
-        surplus: objects that only the destination has.
+        surplus: objects of a registry that only the destination has.
+        foreign: objects that only the destination has, and no registry makes.
         index: what became of the index: ``copied``, ``left to the first start``, or ``unchanged``.
         changes: that the registry made meanwhile, and that were copied, too (``--live``).
+        contents: blobs and manifests that the registry's index has in the end (``--live``).
+        contents_there: those of them that the destination has (``--live``).
         paused: seconds for which changes had to wait (``--live``).
         switched: whether the registry works with the destination now (``--live``).
         seconds: that it took.
@@ -48,8 +51,11 @@ class Report:
     source_count: int = 0
     destination_count: int = 0
     surplus: int = 0
+    foreign: int = 0
     index: str = "unchanged"
     changes: int = 0
+    contents: int = 0
+    contents_there: int = 0
     paused: float = 0.0
     switched: bool = False
     seconds: float = 0.0
@@ -58,12 +64,16 @@ class Report:
     @property
     def agrees(self) -> bool:
         """Whether both sides have the same objects."""
-        return self.source_count == self.destination_count and not self.surplus
+        if self.switched:
+            return self.contents_there == self.contents
+        return self.source_count == self.destination_count - self.foreign and not self.surplus
 
     @property
     def is_complete(self) -> bool:
         """Whether the destination has all that the source has."""
-        return not self.failed and self.destination_count - self.surplus >= self.source_count
+        if self.failed or self.switched:
+            return not self.failed and self.contents_there == self.contents
+        return self.destination_count - self.surplus - self.foreign >= self.source_count
 
     def add_problem(self, line: str) -> None:
         """Remember why something failed."""

@@ -260,7 +260,9 @@ def test_a_full_destination_ends_the_run() -> None:
         source = memory()
         destination = Watched({path: [StorageFull("no room")] for path in tree_objects()})
         await fill(source, tree_objects())
-        with pytest.raises(StorageFull, match="no room"):
+        with pytest.raises(
+            StorageFull, match=r"destination has no room left \(no room\); make room and run the command again"
+        ):
             await migrated(source, destination)
 
     asyncio.run(main())
@@ -342,9 +344,8 @@ def test_surplus_is_counted_and_deleted_only_when_that_is_wanted(files: Make) ->
             await fill(destination, {"matou/x": b""})
             await fill(destination, surplus | outside)
             report = await migrated(source, destination)
-            assert report.surplus == len(surplus) + 1
-            assert report.is_complete
-            assert not report.agrees
+            assert (report.surplus, report.foreign) == (len(surplus), 1)
+            assert (report.is_complete, report.agrees) == (True, False)
             told = Told()
             planned = await migrated(source, destination, told, delete=True, dry_run=True)
             assert {path for action, path in told.planned if action == "delete"} == set(surplus)
@@ -352,6 +353,7 @@ def test_surplus_is_counted_and_deleted_only_when_that_is_wanted(files: Make) ->
             assert set(await content_of(destination)) == set(tree_objects()) | set(surplus) | set(outside)
             report = await migrated(source, destination, delete=True)
             assert report.deleted == len(surplus)
+            assert (report.surplus, report.foreign, report.agrees) == (0, 1, True)
             assert await content_of(destination) == tree_objects() | outside
             assert sorted(await destination.list(layout.tags(NAME))) == ["1"]
             assert set(await content_of(destination, "matou")) == {"matou/x"}
