@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 
 from matou.registry.drivers.base import Conflict, Driver, NotFound, StorageError
 from matou.registry.drivers.inmemory import InMemoryDriver
+from tests.drivers.relaying import relay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -74,11 +76,25 @@ class DriverConformance:
 
         run(opening, scenario)
 
+    @pytest.mark.parametrize("size", [0, 10, 3_000_000])
+    def test_what_is_relayed_is_the_same(self, opening: Opening, size: int) -> None:
+        async def scenario(driver: Driver) -> None:
+            content = secrets.token_bytes(size)
+            await driver.put("a/b", content)
+            for start, length in ((0, size), (1, size - 1), (size // 2, size // 3)):
+                if length >= 0:
+                    found = await relay(driver.relay("a/b", start, length))
+                    assert found.content == content[start : start + length]
+
+        run(opening, scenario)
+
     def test_content_that_ends_early_is_an_error(self, opening: Opening) -> None:
         async def scenario(driver: Driver) -> None:
             await driver.put("a", b"12345")
             with pytest.raises(StorageError):
                 await read(driver, "a", 0, 6)
+            with pytest.raises(StorageError):
+                await relay(driver.relay("a", 0, 6))
 
         run(opening, scenario)
 
@@ -88,13 +104,24 @@ class DriverConformance:
             lambda driver: driver.get("no/such"),
             lambda driver: driver.stat("no/such"),
             lambda driver: read(driver, "no/such", 0, 1),
+            lambda driver: relay(driver.relay("no/such", 0, 2_000_000)),
             lambda driver: driver.upload_open("no/such", 0),
             lambda driver: driver.upload_open("no/such", 7),
             lambda driver: driver.upload_size("no/such"),
             lambda driver: read_upload(driver, "no/such", 0),
             lambda driver: driver.upload_commit("no/such", 0, "there"),
         ],
-        ids=["get", "stat", "read", "upload_open", "upload_open_later", "upload_size", "upload_read", "upload_commit"],
+        ids=[
+            "get",
+            "stat",
+            "read",
+            "relay",
+            "upload_open",
+            "upload_open_later",
+            "upload_size",
+            "upload_read",
+            "upload_commit",
+        ],
     )
     def test_nothing_there(self, opening: Opening, operation: Callable[[Driver], Awaitable[object]]) -> None:
         async def scenario(driver: Driver) -> None:

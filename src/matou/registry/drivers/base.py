@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from matou.registry.drivers.unread import Unread
+
 
 class StorageError(Exception):
     """The storage failed in a way that repeating the request at once will not mend."""
@@ -150,6 +152,18 @@ class Driver(Protocol):
         """Yield ``length`` bytes from ``start``, in pieces of at most 1 MiB.
 
         Whoever stops before the end closes the generator (``streams.closing``), which gives the connection back.
+
+        Raises:
+            NotFound: there is none.
+            StorageError: the content ends early.
+        """
+        ...
+
+    def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """Yield the same as ``read`` for somebody who only passes it on.
+
+        What is yielded as ``Unread`` has to be moved before the next is asked for. If it ends early, asking for the
+        next goes on where it ended, or raises.
 
         Raises:
             NotFound: there is none.

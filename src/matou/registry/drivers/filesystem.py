@@ -127,6 +127,10 @@ class FilesystemDriver:
         finally:
             os.close(descriptor)
 
+    def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """See ``Driver.relay``."""
+        return self.read(path, start, length)
+
     def local_path(self, path: str) -> str:
         """See ``Driver.local_path``."""
         return self._absolute(path)

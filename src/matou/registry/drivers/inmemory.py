@@ -71,6 +71,10 @@ class InMemoryDriver:
         for first in range(start, start + length, READ_PIECE):
             yield bytes(content[first : min(first + READ_PIECE, start + length)])
 
+    def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """See ``Driver.relay``."""
+        return self.read(path, start, length)
+
     def local_path(self, path: str) -> str | None:  # noqa: ARG002 -- the contract's argument
         """See ``Driver.local_path``: there is no file."""
         return None

@@ -25,6 +25,7 @@ from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 from matou.registry.drivers.object_store import Segment, SelfChecking
 from matou.registry.drivers.segment_buffer import SegmentBuffer
 from matou.registry.drivers.streams import closing
+from matou.registry.drivers.unread import Unread
 from matou.registry.drivers.upload_segments import STARTED_AT, SegmentObjects, delete_objects, keys_below
 
 if TYPE_CHECKING:
@@ -110,6 +111,16 @@ class ObjectDriver:
                 for first in range(0, len(piece), READ_PIECE):
                     yield piece[first : first + READ_PIECE] if len(piece) > READ_PIECE else piece
                 left -= len(piece)
+        if left:
+            raise StorageError(f"{path} ends {left} bytes early")
+
+    async def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """See ``Driver.relay``."""
+        left = length
+        async with closing(self.store.relay(path, start, length)) as pieces:
+            async for piece in pieces:
+                yield piece
+                left -= piece.moved if isinstance(piece, Unread) else len(piece)
         if left:
             raise StorageError(f"{path} ends {left} bytes early")
 

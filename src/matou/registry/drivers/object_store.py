@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from matou.registry.drivers.base import ContentWriter
+    from matou.registry.drivers.unread import Unread
 
 
 class StoredObject(NamedTuple):
@@ -122,6 +123,10 @@ class ObjectStore(Protocol):
             NotFound: there is none.
             StorageError: the object is shorter, or the service does not come back.
         """
+        ...
+
+    def relay(self, key: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """See ``Driver.relay``; fails as ``read`` does."""
         ...
 
     def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:

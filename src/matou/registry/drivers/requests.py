@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from matou.registry.drivers.base import Transient
 from matou.registry.drivers.streams import closing
+from matou.registry.drivers.unread import Content, Unread
 from matou.system.boot import boot_id
 
 if TYPE_CHECKING:
@@ -175,8 +176,8 @@ class Requests:
             await self.admit()
 
     async def stream(
-        self, request: Callable[[int, int], AsyncIterator[bytes]], start: int, length: int
-    ) -> AsyncIterator[bytes]:
+        self, request: Callable[[int, int], AsyncIterator[Content]], start: int, length: int
+    ) -> AsyncIterator[Content]:
         """Yield the bytes of an object, going on where a connection broke.
 
         Args:
@@ -197,11 +198,13 @@ class Requests:
             try:
                 async with closing(request(start, length)) as pieces:
                     async for piece in pieces:
-                        attempt = 0
-                        start += len(piece)
-                        length -= len(piece)
                         yield piece
-                        since = loop.time()  # a slow client's time is none of the storage's
+                        count = piece.moved if isinstance(piece, Unread) else len(piece)
+                        if count:
+                            start += count
+                            length -= count
+                            attempt = 0
+                            since = loop.time()  # a slow client's time is none of the storage's
                 if length > 0:
                     raise Transient(f"the storage sent {length} bytes less than it was asked for")
             except Transient as error:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from matou.registry.drivers.base import ContentWriter, Driver, Stat, UploadWriter
+    from matou.registry.drivers.unread import Unread
 
 T = TypeVar("T")
 
@@ -78,6 +79,10 @@ class SuccessorDriver:
     def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``Driver.read``."""
         return self._new.read(path, start, length)
+
+    def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """See ``Driver.relay``."""
+        return self._new.relay(path, start, length)
 
     def local_path(self, path: str) -> str | None:
         """See ``Driver.local_path``."""

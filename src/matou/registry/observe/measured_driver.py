@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
 
     from matou.registry.drivers.base import ContentWriter, Driver, Stat, UploadWriter
+    from matou.registry.drivers.unread import Unread
     from matou.registry.observe.storage_figures import StorageFigures
 
 T = TypeVar("T")
@@ -52,6 +53,12 @@ class MeasuredDriver:
     async def read(self, path: str, start: int, length: int) -> AsyncIterator[bytes]:
         """Count ``Reader``: until the first bytes are there."""
         async with closing(self._first_timed("Reader", self._driver.read(path, start, length))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def relay(self, path: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """Count ``Reader``: until the first bytes are there."""
+        async with closing(self._first_timed("Reader", self._driver.relay(path, start, length))) as pieces:
             async for piece in pieces:
                 yield piece
 

@@ -126,6 +126,10 @@ class GcsStore:
             async for piece in read:
                 yield piece
 
+    def relay(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """See ``ObjectStore.relay``."""
+        return self.read(key, start, length)
+
     def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
         if self._is_parallel and not directories:

@@ -81,6 +81,10 @@ class OssStore:
         """See ``ObjectStore.read``."""
         return self.bucket.read(self.key(key), start, length)
 
+    def relay(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
+        """See ``ObjectStore.relay``."""
+        return self.read(key, start, length)
+
     async def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
         whole = self.key(prefix)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from matou.config.sections.s3 import S3Parameters
     from matou.registry.drivers.factory import Surroundings
+    from matou.registry.drivers.unread import Content
 
 T = TypeVar("T")
 
@@ -101,8 +102,8 @@ class Bucket:
             return await request(self._connection)
 
     def stream(
-        self, request: Callable[[Connection, int, int], AsyncIterator[bytes]], key: str, start: int, length: int
-    ) -> AsyncIterator[bytes]:
+        self, request: Callable[[Connection, int, int], AsyncIterator[Content]], key: str, start: int, length: int
+    ) -> AsyncIterator[Content]:
         """Yield bytes of an object, going on where a connection broke.
 
         Args:
@@ -115,7 +116,7 @@ class Bucket:
             StorageError: as ``Failures`` has it.
         """
 
-        async def once(start: int, length: int) -> AsyncIterator[bytes]:
+        async def once(start: int, length: int) -> AsyncIterator[Content]:
             with self.failures.translated("GetObject", key):
                 async with closing(request(self._connection, start, length)) as pieces:
                     async for piece in pieces:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Segment, SegmentRules, StoredObject
 from matou.registry.drivers.paged_listing import list_in_parallel, list_in_turn
+from matou.registry.drivers.relaying import pieces_of, relayed
 from matou.registry.drivers.s3.assembly import Assembly
 from matou.registry.drivers.s3.body import content_md5
 from matou.registry.drivers.s3.bucket import Bucket
@@ -28,9 +29,12 @@ from matou.registry.drivers.s3.explanation import FORBIDDEN
 from matou.registry.drivers.s3.listing import multipart_uploads, page
 from matou.registry.drivers.s3.multipart import MultipartUpload
 from matou.registry.drivers.s3.writer import MultipartWriter
+from matou.registry.drivers.streams import closing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import aiohttp
 
     from matou.config.sections.s3 import S3Parameters
     from matou.registry.drivers.base import ContentWriter
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from matou.registry.drivers.object_store import Listing, ObjectStore
     from matou.registry.drivers.part_plan import Piece
     from matou.registry.drivers.s3.connection import Connection
+    from matou.registry.drivers.unread import Content, Unread
 
 log = logging.getLogger("matou.registry")
 
@@ -97,9 +102,20 @@ class S3Store:
 
     def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``ObjectStore.read``."""
-        return self._bucket.stream(partial(self._read_once, key), key, start, length)
+        return self._bucket.stream(partial(self._read_once, key, pieces_of), key, start, length)
 
-    async def _read_once(self, key: str, connection: Connection, start: int, length: int) -> AsyncIterator[bytes]:
+    def relay(self, key: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """See ``ObjectStore.relay``."""
+        return self._bucket.stream(partial(self._read_once, key, relayed), key, start, length)
+
+    async def _read_once(
+        self,
+        key: str,
+        body: Callable[[aiohttp.ClientResponse], AsyncIterator[Content]],
+        connection: Connection,
+        start: int,
+        length: int,
+    ) -> AsyncIterator[Content]:
         last = start + length - 1
         call = Call("GetObject", "GET", self._bucket.key(key), headers={"range": f"bytes={start}-{last}"})
         async with connection.stream(call) as answer:
@@ -109,8 +125,9 @@ class S3Store:
                 raise StorageError(
                     f"{key}: bytes {start}-{last} were asked for, the storage has {given or 'no ranges'}"
                 )
-            async for piece, _ in answer.content.iter_chunks():  # what is put together is copied once more
-                yield piece
+            async with closing(body(answer)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def _piece(self, piece: Piece) -> list[bytes]:
         return [chunk async for chunk in self.read(piece.key, piece.start, piece.length)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from matou.registry.concurrency import each, for_each
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Listing, SegmentRules, StoredObject
+from matou.registry.drivers.relaying import pieces_of, relayed
 from matou.registry.drivers.requests import RequestLimit, Requests
 from matou.registry.drivers.streams import closing
 from matou.registry.drivers.swift import naming
@@ -25,11 +27,14 @@ from matou.registry.drivers.swift.sweeping import Sweep
 from matou.registry.drivers.swift.temporary_urls import TemporaryUrls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import aiohttp
 
     from matou.config.sections.swift import SwiftParameters
     from matou.registry.drivers.factory import Surroundings
     from matou.registry.drivers.object_store import ObjectStore, Segment
+    from matou.registry.drivers.unread import Content, Unread
 
 RETRIES = 5
 IN_THREAD = 1 << 17  # bytes from which a thread hashes
@@ -87,15 +92,17 @@ class SwiftStore:
         found = await describe(self._connection, self._names.name(key))
         return StoredObject(key, found.size, found.modified)
 
-    async def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
+    def read(self, key: str, start: int, length: int) -> AsyncIterator[bytes]:
         """See ``ObjectStore.read``."""
-        name = self._names.name(key)
-        stream = self._requests.stream(lambda first, left: self._read_once(name, first, left), start, length)
-        async with closing(stream) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._requests.stream(partial(self._read_once, self._names.name(key), pieces_of), start, length)
 
-    async def _read_once(self, name: str, start: int, length: int) -> AsyncIterator[bytes]:
+    def relay(self, key: str, start: int, length: int) -> AsyncIterator[bytes | Unread]:
+        """See ``ObjectStore.relay``."""
+        return self._requests.stream(partial(self._read_once, self._names.name(key), relayed), start, length)
+
+    async def _read_once(
+        self, name: str, body: Callable[[aiohttp.ClientResponse], AsyncIterator[Content]], start: int, length: int
+    ) -> AsyncIterator[Content]:
         request = Request("GET", name, headers={"Range": f"bytes={start}-{start + length - 1}"})
         async with self._connection.response(request, [HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE]) as response:
             if response.status != HTTPStatus.PARTIAL_CONTENT or not _reaches(
@@ -104,8 +111,9 @@ class SwiftStore:
                 # A dynamic large object may become longer as its listing catches up.
                 is_dynamic = described(response.headers).manifest is not None
                 raise (Transient if is_dynamic else StorageError)(f"{name} has fewer than {start + length} bytes")
-            async for piece, _ in response.content.iter_chunks():  # what is put together is copied once more
-                yield piece
+            async with closing(body(response)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
     async def list(self, prefix: str, *, directories: bool) -> AsyncIterator[Listing]:
         """See ``ObjectStore.list``."""
