@@ -67,14 +67,11 @@ def target_of(location: str) -> str:
 
 
 class Connection:
-    """A kept-alive connection; a context manager that closes it."""
+    """A connection that is kept as long as the server keeps it; a context manager that closes it."""
 
     def __init__(self, host: str, port: int, headers: Mapping[str, str]) -> None:
-        self._socket = socket.create_connection((host, port))
-        # The kernel's time limits: one of Python's makes the socket non-blocking, with a poll before each call.
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", TIMEOUT, 0))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._address = (host, port)
+        self._socket = _connected(self._address)
         self._common = f"Host: {host}:{port}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self._buffer = bytearray()
 
@@ -176,6 +173,9 @@ class Connection:
                     digest.update(view[:received])
         if digest and checked != f"sha256:{digest.hexdigest()}":
             raise ProtocolError(f"GET {target} gave sha256:{digest.hexdigest()} instead of {checked}")
+        if headers.get("connection", "").lower() == "close":
+            self._socket.close()
+            self._socket = _connected(self._address)
         return length
 
     def _head(self, method: str, target: str, headers: Mapping[str, str] | None, length: int | None) -> bytes:
@@ -227,3 +227,12 @@ class Connection:
         while (end := self._buffer.find(b"\r\n")) < 0:
             self._fill()
         return self._take(end + 2)[:-2]
+
+
+def _connected(address: tuple[str, int]) -> socket.socket:
+    connection = socket.create_connection(address)
+    # The kernel's time limits: one of Python's makes the socket non-blocking, with a poll before each call.
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", TIMEOUT, 0))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection

@@ -225,6 +225,7 @@ def test_a_slow_client_of_a_stream(streaming: Served) -> None:
         received += answer.read(MIB)
         assert streaming.registry.memory() < before + 32 * MIB
     assert received + answer.read() == content.content
+    answer.close()
     connection.close()
 
 
@@ -235,6 +236,7 @@ def test_clients_that_leave_give_connections_back(streaming: Served) -> None:
     for _ in range(10):
         answer, connection = begun(streaming, content)
         answer.read(1)
+        answer.close()
         connection.close()
         with socket.create_connection(("127.0.0.1", streaming.registry.port)) as hasty:
             hasty.sendall(f"GET /v2/{NAME}/blobs/{content.digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -275,6 +277,7 @@ def test_a_storage_that_breaks_off_for_good(streaming: Served, place: Place) -> 
         place.proxy.set(Faults(refuse=True))
         with pytest.raises(http.client.IncompleteRead) as caught:
             answer.read()
+        answer.close()
         connection.close()
     assert content.content.startswith(first + caught.value.partial)
     assert "broke off after" in streaming.registry.log.read_text()

@@ -153,6 +153,9 @@ def test_the_storage_dies_and_comes_back(hub: Hub, storage: SeaweedFS) -> None:
     storage.kill()
     assert is_clean_failure(pushed(hub, after))
     storage.start()
+    wait_until(
+        lambda: hub.ask("GET", f"/v2/{NAME}/blobs/{before.digest}").status_code == 200
+    )  # its parts start in turn
     check_pull(hub, before)
-    assert pushed(hub, after).status_code == 201
+    wait_until(lambda: pushed(hub, after).status_code == 201)
     check_pull(hub, after)

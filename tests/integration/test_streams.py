@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 HUGE = 1 << 40  # bytes that nobody could hold
+# Header fields of a request: a connection by which more than a head has come is left to the server.
+HIJACKED, BY_PIPE = "", "Transfer-Encoding: chunked\r\n"
+WAYS = pytest.mark.parametrize("way", [HIJACKED, BY_PIPE], ids=["hijacked", "by_pipe"])
 ON_THE_WAY = 16 * MIB  # bytes that may be in pipe, server and sockets; loopback sockets take about 6 MiB
 
 
@@ -55,11 +58,23 @@ class StreamServer:
     def get(self, path: str) -> httpx.Response:
         return httpx.get(self.url(path), timeout=60, trust_env=False)
 
-    def connect(self, path: str) -> socket.socket:
+    def connect(self, path: str, way: str = HIJACKED) -> socket.socket:
         """Send a request, and read nothing."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
-        connection.sendall(f"GET /v2/{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.sendall(f"GET /v2/{path} HTTP/1.1\r\nHost: x\r\n{way}\r\n".encode())
         return connection
+
+    def pull(self, path: str, way: str) -> tuple[http.client.HTTPResponse, bytes]:
+        """Return an answer and what there is of its body."""
+        with self.connect(path, way) as connection:
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            try:
+                return answer, answer.read()
+            except http.client.IncompleteRead as error:
+                return answer, error.partial
+            finally:
+                answer.close()
 
     def stop(self) -> None:
         self.process.terminate()
@@ -99,9 +114,11 @@ def receive(connection: socket.socket, size: int) -> int:
     return received
 
 
-def test_a_slow_client_sets_the_pace(server: StreamServer) -> None:
+@WAYS
+@pytest.mark.parametrize("kind", ["steady", "relayed"])
+def test_a_slow_client_sets_the_pace(server: StreamServer, kind: str, way: str) -> None:
     before = server.state()
-    with server.connect(f"steady/{HUGE}") as connection:
+    with server.connect(f"{kind}/{HUGE}", way) as connection:
         received = receive(connection, MIB)
         # The client reads a little now and then: the server must never be much ahead.
         for _ in range(20):
@@ -111,9 +128,11 @@ def test_a_slow_client_sets_the_pace(server: StreamServer) -> None:
             assert state["memory"] <= before["memory"] + ON_THE_WAY
 
 
-def test_many_slow_clients(server: StreamServer) -> None:
+@WAYS
+@pytest.mark.parametrize("kind", ["steady", "relayed"])
+def test_many_slow_clients(server: StreamServer, kind: str, way: str) -> None:
     before = server.state()
-    connections = [server.connect(f"steady/{HUGE}") for _ in range(20)]
+    connections = [server.connect(f"{kind}/{HUGE}", way) for _ in range(20)]
     for connection in connections:
         assert receive(connection, MIB)
     state = server.state()
@@ -124,37 +143,38 @@ def test_many_slow_clients(server: StreamServer) -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("kind", ["steady", "slow"])
+@WAYS
+@pytest.mark.parametrize("kind", ["steady", "slow", "relayed"])
 @pytest.mark.parametrize("size", [LARGEST_COLLECTED + 1, 3 * MIB + 5])
-def test_everything_arrives(kind: str, size: int, server: StreamServer) -> None:
-    assert server.get(f"{kind}/{size}").content == (PIECE * 4)[:size]
+def test_everything_arrives(kind: str, size: int, way: str, server: StreamServer) -> None:
+    answer, body = server.pull(f"{kind}/{size + MIB}", way)
+    assert body == (PIECE * 5)[: size + MIB]
+    assert (answer.headers["connection"] == "close") == (way == HIJACKED)
 
 
 def test_streams_do_not_wait_for_each_other(server: StreamServer) -> None:
     size = 20 * MIB
 
-    def pull(_: int) -> int:
-        return len(server.get(f"steady/{size}").content)
+    def pull(number: int) -> int:
+        return len(server.get(f"{('steady', 'relayed')[number % 2]}/{size}").content)
 
     with server.connect(f"steady/{HUGE}") as stalled, ThreadPoolExecutor(8) as pool:
         receive(stalled, 1)
         assert list(pool.map(pull, range(16))) == [size] * 16
 
 
-@pytest.mark.parametrize("kind", ["broken", "short"])
-def test_a_storage_that_fails_cuts_the_connection(kind: str, server: StreamServer) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request("GET", f"/v2/{kind}/{4 * MIB}")
-    answer = connection.getresponse()
-    assert answer.status == 200
-    with pytest.raises(http.client.IncompleteRead) as caught:
-        answer.read()
-    expected = PIECE * 2 if kind == "broken" else b"few"
-    assert expected.startswith(caught.value.partial)
-    connection.close()
+@WAYS
+@pytest.mark.parametrize(("kind", "size"), [("broken", 2 * MIB), ("short", 3), ("relayed_short", 2 * MIB)])
+def test_a_storage_that_fails_cuts_the_connection(kind: str, size: int, way: str, server: StreamServer) -> None:
+    answer, body = server.pull(f"{kind}/{4 * MIB}", way)
+    assert (answer.status, answer.headers["content-length"]) == (200, str(4 * MIB))
+    assert len(body) <= size
+    assert (b"few" if kind == "short" else PIECE * 2).startswith(body)
 
 
-@pytest.mark.parametrize(("kind", "status"), [("steady", 0), ("broken", 1), ("short", 1)])
+@pytest.mark.parametrize(
+    ("kind", "status"), [("steady", 0), ("relayed", 0), ("broken", 1), ("short", 1), ("relayed_short", 1)]
+)
 def test_http2(kind: str, status: int, server: StreamServer, tmp_path: Path) -> None:
     body = tmp_path / "body"
     curl: list[str | Path] = [
@@ -177,13 +197,37 @@ def test_http2(kind: str, status: int, server: StreamServer, tmp_path: Path) -> 
     assert (len(content) == 4 * MIB) == (status == 0)
 
 
-@pytest.mark.parametrize("kind", ["steady", "slow"])
-def test_a_client_that_leaves_frees_the_storage(kind: str, server: StreamServer) -> None:
+@WAYS
+@pytest.mark.parametrize("kind", ["steady", "slow", "relayed"])
+def test_a_client_that_leaves_frees_the_storage(kind: str, way: str, server: StreamServer) -> None:
     for _ in range(5):
-        with server.connect(f"{kind}/{HUGE}") as connection:
+        with server.connect(f"{kind}/{HUGE}", way) as connection:
             receive(connection, 1)
-        with server.connect(f"{kind}/{HUGE}"):
+        with server.connect(f"{kind}/{HUGE}", way):
             pass  # gone before it could read anything
+
+
+@WAYS
+@pytest.mark.parametrize("kind", ["steady", "relayed"])
+def test_a_server_that_is_ended_sends_what_it_has_begun(kind: str, way: str, tmp_path: Path) -> None:
+    size = 40 * MIB
+    server = StreamServer(tmp_path)
+    with server.connect(f"{kind}/{size}", way) as connection:
+        received = receive(connection, MIB)
+        server.process.terminate()
+        wait_until(lambda: is_closed(server.port), log=server.log)
+        assert server.process.poll() is None
+        received += receive(connection, size - received)
+    assert received >= size
+    assert server.process.wait(30) == 0
+
+
+def is_closed(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def test_a_registry_that_streams(tmp_path: Path) -> None:

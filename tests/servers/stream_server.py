@@ -17,9 +17,11 @@ from granian.constants import HTTPModes, Interfaces
 from granian.server import Server
 
 from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.unread import Unread
 from matou.registry.http.message import StreamResponse, json_response
 from matou.registry.http.rsgi import RsgiEndpoint
 from matou.registry.observe.observer import Observer
+from tests.servers.sending import storage_sending
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,6 +65,29 @@ class Bodies:
         """A few bytes, then the storage fails."""
         yield b"few"
         raise StorageError("the storage is gone")
+
+    async def relayed(self, length: int) -> AsyncIterator[bytes | Unread]:
+        """Some of it, and the rest at the connection to a storage."""
+        async for piece in self._at_a_storage(length, length):
+            yield piece
+
+    async def relayed_short(self, length: int) -> AsyncIterator[bytes | Unread]:
+        """Half of it like that; then the storage closes the connection."""
+        async for piece in self._at_a_storage(length, length // 2):
+            yield piece
+
+    async def _at_a_storage(self, length: int, sent: int) -> AsyncIterator[bytes | Unread]:
+        self.open += 1
+        try:
+            yield PIECE
+            async with storage_sending(PIECE, sent - len(PIECE)) as connection:
+                rest = Unread(connection, length - len(PIECE), 60)
+                yield rest
+                self.produced += rest.moved
+                if rest.failure:
+                    raise StorageError(rest.failure)
+        finally:
+            self.open -= 1
 
     async def slow(self, length: int) -> AsyncIterator[bytes]:
         """All of it, in small pieces with pauses."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from matou.registry.auth.base import Identity
+    from matou.registry.drivers.unread import Unread
     from matou.registry.http.context import Context
     from matou.registry.http.message import AnyResponse, Headers, Request
 
@@ -94,7 +95,11 @@ class Blobs:
         local = self._context.driver.local_path(path)
         if local is not None:
             return FileResponse(status, headers, local, start, end)
-        return await _streamed(status, headers, self._context.driver.read(path, start, end - start), end - start)
+        length = end - start
+        if length <= LARGEST_COLLECTED:
+            pieces = [piece async for piece in self._context.driver.read(path, start, length)]
+            return Response(status, headers, b"".join(pieces))
+        return await _streamed(status, headers, self._context.driver.relay(path, start, length), length)
 
     async def _url(self, method: str, digest: Digest, size: int) -> str | None:
         """Return the URL at the storage that a client is sent to, its ``Range`` included; None when Matou answers."""
@@ -128,17 +133,17 @@ class Blobs:
         return Response(202)
 
 
-async def _streamed(status: int, headers: Headers, pieces: AsyncIterator[bytes], length: int) -> AnyResponse:
+async def _streamed(
+    status: int, headers: Headers, pieces: AsyncIterator[bytes | Unread], length: int
+) -> StreamResponse:
     """Return an answer with the bytes from a storage, which has sent the first of them.
 
     Raises:
         NotFound: there is no such blob.
         StorageError: the storage failed before anything was answered.
     """
-    if length <= LARGEST_COLLECTED:
-        return Response(status, headers, b"".join([piece async for piece in pieces]))
     async for first in pieces:
-        if first:
+        if not isinstance(first, bytes) or first:
             return StreamResponse(status, headers, first, pieces, length)
     raise StorageError(f"the storage sent nothing instead of {length} bytes")
 

@@ -12,6 +12,8 @@ from matou.registry.errors import RegistryError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from matou.registry.drivers.unread import Unread
+
 Headers = list[tuple[str, str]]
 
 JSON_TYPE = "application/json"
@@ -92,6 +94,11 @@ class Request:
         text = self.headers.get("content-length")
         return int(text) if text and text.isascii() and text.isdigit() else None
 
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows, of any length."""
+        return bool(self.content_length) or self.headers.get("transfer-encoding") is not None
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Return the body's pieces as they come in; once."""
         return self._body
@@ -149,8 +156,8 @@ class StreamResponse:
 
     status: int
     headers: Headers
-    first: bytes
-    rest: AsyncIterator[bytes]
+    first: bytes | Unread
+    rest: AsyncIterator[bytes | Unread]
     length: int
 
 

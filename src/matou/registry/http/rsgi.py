@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]  # documented there, not marked as exported
 
 from matou.registry.auth.base import Origin, Unauthorized
-from matou.registry.drivers.base import StorageError
-from matou.registry.drivers.streams import closing
 from matou.registry.errors import RegistryError
 from matou.registry.http.message import FileResponse, Request, Response, StreamResponse, error_response
-from matou.registry.http.pipe import Pipe, ReaderGone, ReaderStalled
+from matou.registry.http.streaming import send_stream
 from matou.registry.observe.client_address import connection_address
 from matou.registry.observe.current_request import CurrentRequest
 
@@ -35,8 +33,6 @@ log = logging.getLogger("matou.registry")
 NO_ORIGIN = Origin("", "")
 DRAIN_LIMIT = 64 << 20  # bytes of a refused body that are read, so that the client gets to see the answer
 DRAIN_TIME = 20.0  # seconds
-STALLED = 900.0  # seconds that a client may take nothing of a stream, which holds a connection to the storage
-OPENING = 60.0  # seconds until the server reads a stream, which it does at once unless the client has left
 
 
 class RsgiEndpoint:
@@ -93,7 +89,7 @@ class RsgiEndpoint:
             status = response.status
             if status >= 400 and method in ("POST", "PUT", "PATCH"):  # noqa: PLR2004 -- HTTP
                 await _drain(request)
-            size = await self._send(protocol, request, response)
+            size = await self._send(scope, protocol, request, response)
         except Exception as error:  # noqa: BLE001 -- as above
             self._fail(protocol, request_id, error)
         finally:
@@ -149,13 +145,13 @@ class RsgiEndpoint:
             self._log_access(scope, method, path, request_id, 200, size, time.perf_counter() - started)
         return True
 
-    async def _send(self, protocol: Any, request: Request, response: AnyResponse) -> int:
+    async def _send(self, scope: Any, protocol: Any, request: Request, response: AnyResponse) -> int:
         headers = [*response.headers, *self._common, ("x-request-id", request.id)]
         if isinstance(response, FileResponse):
             protocol.response_file_range(response.status, headers, response.path, response.start, response.end)
             return response.end - response.start
         if isinstance(response, StreamResponse):
-            return await _stream(protocol, request, response, headers)
+            return await send_stream(scope, protocol, request, response, headers)
         return _send_bytes(protocol, request, response, headers)
 
 
@@ -185,35 +181,6 @@ def _send_bytes(protocol: Any, request: Request, response: Response, headers: li
         return 0
     protocol.response_bytes(response.status, headers, response.body)
     return len(response.body)
-
-
-async def _stream(protocol: Any, request: Request, response: StreamResponse, headers: list[tuple[str, str]]) -> int:
-    """Send a body at the pace of the client; return the bytes that went on their way.
-
-    When something goes wrong the connection ends before Content-Length is reached, so the client knows that it has not
-    got everything.
-    """
-    async with closing(response.rest) as rest:
-        pipe = Pipe(STALLED, OPENING)
-        try:
-            protocol.response_file(response.status, headers, pipe.path)
-            await pipe.write(response.first, protocol.client_disconnect)
-            async for piece in rest:
-                await pipe.write(piece, protocol.client_disconnect)
-            if pipe.written != response.length:
-                raise StorageError(f"{response.length} bytes were expected")
-        except ReaderGone:
-            log.info("request %s: the client closed the connection after %d bytes", request.id, pipe.written)
-        except ReaderStalled:
-            log.warning(
-                "request %s broke off after %d bytes: the client takes no more of them", request.id, pipe.written
-            )
-        except StorageError as error:
-            log.error("request %s broke off after %d bytes: %s", request.id, pipe.written, error)  # noqa: TRY400 -- the cause is known
-            await pipe.opened()
-        finally:
-            pipe.close()
-        return pipe.written
 
 
 async def _drain(request: Request) -> None:

@@ -23,6 +23,7 @@ from matou.registry.http.blobs import Blobs
 from matou.registry.http.context import Context
 from matou.registry.http.message import LARGEST_COLLECTED, FileResponse, Request, Response, StreamResponse
 from tests.drivers.memory_store import MemoryStore
+from tests.drivers.relaying import relay
 from tests.unit.config.reading import parse
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ def test_a_large_blob_is_streamed(driver: ObjectDriver) -> None:
         await driver.put(layout.blob_data(digest), content)
         answer = await pull.ask(digest=digest, **headers)
         assert isinstance(answer, StreamResponse)
-        return answer, answer.first + b"".join([piece async for piece in answer.rest])
+        assert isinstance(answer.first, bytes)
+        return answer, answer.first + (await relay(answer.rest)).content
 
     answer, body = asyncio.run(pulled())
     assert isinstance(answer, StreamResponse)

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import uvloop
 
-from matou.registry.http.pipe import CAPACITY, Pipe, ReaderGone, ReaderStalled
+from matou.registry.drivers.unread import Unread
+from matou.registry.http.outlet import ClientGone, ClientStalled
+from matou.registry.http.pipe import CAPACITY, Pipe
+from tests.servers.sending import storage_sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -48,8 +51,15 @@ def descriptors() -> set[str]:
     return found
 
 
-async def never() -> None:
-    await asyncio.Event().wait()
+class Server:
+    """The protocol of a request whose client is there, or is not."""
+
+    def __init__(self, *, is_gone: bool = False) -> None:
+        self._is_gone = is_gone
+
+    async def client_disconnect(self) -> None:
+        if not self._is_gone:
+            await asyncio.Event().wait()
 
 
 async def at_once() -> None:
@@ -78,12 +88,12 @@ class Reader:
 
 def test_everything_arrives_in_order(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
+        pipe = Pipe(Server(), LONG, LONG)
         reader = Reader(pipe.path)
         thread = threading.Thread(target=reader.take_all)
         thread.start()
         for _ in range(5):
-            await pipe.write(PIECE, never)
+            await pipe.write(PIECE)
         assert pipe.written == 5 * len(PIECE)
         pipe.close()
         await asyncio.to_thread(thread.join)
@@ -95,9 +105,9 @@ def test_everything_arrives_in_order(runner: asyncio.Runner) -> None:
 
 def test_it_waits_for_its_reader(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
+        pipe = Pipe(Server(), LONG, LONG)
         reader = Reader(pipe.path)
-        writing = asyncio.create_task(pipe.write(PIECE, never))
+        writing = asyncio.create_task(pipe.write(PIECE))
         taken = 0
         while not writing.done():
             assert pipe.written - taken <= CAPACITY
@@ -115,12 +125,12 @@ def test_it_waits_for_its_reader(runner: asyncio.Runner) -> None:
 
 def test_a_reader_that_leaves(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
+        pipe = Pipe(Server(), LONG, LONG)
         reader = Reader(pipe.path)
-        writing = asyncio.create_task(pipe.write(PIECE * 3, never))
+        writing = asyncio.create_task(pipe.write(PIECE * 3))
         await asyncio.to_thread(reader.take, len(PIECE))
         reader.close()
-        with pytest.raises(ReaderGone):
+        with pytest.raises(ClientGone):
             await writing
         pipe.close()
 
@@ -129,14 +139,14 @@ def test_a_reader_that_leaves(runner: asyncio.Runner) -> None:
 
 def test_a_reader_that_leaves_between_two_pieces(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
+        pipe = Pipe(Server(), LONG, LONG)
         reader = Reader(pipe.path)
-        writing = asyncio.create_task(pipe.write(PIECE, never))
+        writing = asyncio.create_task(pipe.write(PIECE))
         await asyncio.to_thread(reader.take, len(PIECE))
         await writing
         reader.close()
-        with pytest.raises(ReaderGone):
-            await pipe.write(b"x", never)
+        with pytest.raises(ClientGone):
+            await pipe.write(b"x")
         pipe.close()
 
     runner.run(main())
@@ -144,11 +154,11 @@ def test_a_reader_that_leaves_between_two_pieces(runner: asyncio.Runner) -> None
 
 def test_a_reader_that_stops(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(SHORT, LONG)
+        pipe = Pipe(Server(), SHORT, LONG)
         reader = Reader(pipe.path)
-        writing = asyncio.create_task(pipe.write(PIECE, never))
+        writing = asyncio.create_task(pipe.write(PIECE))
         await asyncio.to_thread(reader.take, 1 << 18)
-        with pytest.raises(ReaderStalled):
+        with pytest.raises(ClientStalled):
             await writing
         pipe.close()
         reader.close()
@@ -158,9 +168,9 @@ def test_a_reader_that_stops(runner: asyncio.Runner) -> None:
 
 def test_a_reader_that_never_comes(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, SHORT)
-        with pytest.raises(ReaderStalled):
-            await pipe.write(PIECE, never)
+        pipe = Pipe(Server(), LONG, SHORT)
+        with pytest.raises(ClientStalled):
+            await pipe.write(PIECE)
         pipe.close()
 
     runner.run(main())
@@ -168,9 +178,9 @@ def test_a_reader_that_never_comes(runner: asyncio.Runner) -> None:
 
 def test_a_client_that_left_before_the_reader_came(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
-        with pytest.raises(ReaderGone):
-            await pipe.write(PIECE, at_once)
+        pipe = Pipe(Server(is_gone=True), LONG, LONG)
+        with pytest.raises(ClientGone):
+            await pipe.write(PIECE)
         pipe.close()
 
     runner.run(main())
@@ -178,8 +188,8 @@ def test_a_client_that_left_before_the_reader_came(runner: asyncio.Runner) -> No
 
 def test_what_the_reader_has_still_to_open_stays(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
-        writing = asyncio.create_task(pipe.write(PIECE, never))
+        pipe = Pipe(Server(), LONG, LONG)
+        writing = asyncio.create_task(pipe.write(PIECE))
         while not pipe.written:  # noqa: ASYNC110 -- an event would be one more thing that the code must set
             await asyncio.sleep(0)
         reader = Reader(pipe.path)
@@ -194,9 +204,9 @@ def test_what_the_reader_has_still_to_open_stays(runner: asyncio.Runner) -> None
 
 def test_a_short_body_waits_for_its_reader(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
-        await pipe.write(b"short", never)
-        waiting = asyncio.create_task(pipe.opened())
+        pipe = Pipe(Server(), LONG, LONG)
+        await pipe.write(b"short")
+        waiting = asyncio.create_task(pipe.end())
         await asyncio.sleep(SHORT)
         assert not waiting.done()
         reader = Reader(pipe.path)
@@ -210,11 +220,10 @@ def test_a_short_body_waits_for_its_reader(runner: asyncio.Runner) -> None:
 
 def test_nobody_waits_for_ever_for_the_reader_of_a_short_body(runner: asyncio.Runner) -> None:
     async def main() -> None:
-        pipe = Pipe(LONG, SHORT)
-        await pipe.opened()
-        await pipe.write(b"short", never)
-        await pipe.opened()
-        pipe.close()
+        await Pipe(Server(), LONG, LONG).end()  # nothing was written
+        pipe = Pipe(Server(), LONG, SHORT)
+        await pipe.write(b"short")
+        await pipe.end()
 
     runner.run(main())
 
@@ -228,17 +237,77 @@ def test_it_can_be_cancelled(runner: asyncio.Runner) -> None:
             await task
 
     async def main() -> None:
-        pipe = Pipe(LONG, LONG)
-        await cancelled(pipe.write(PIECE, never))
+        pipe = Pipe(Server(), LONG, LONG)
+        await cancelled(pipe.write(PIECE))
         reader = Reader(pipe.path)
         await asyncio.to_thread(reader.take, 1)
         thread = threading.Thread(target=reader.take, args=(CAPACITY,))
         thread.start()
-        await pipe.write(PIECE[: CAPACITY // 2], never)
+        await pipe.write(PIECE[: CAPACITY // 2])
         await asyncio.to_thread(thread.join)
-        await cancelled(pipe.write(PIECE, never))
+        await cancelled(pipe.write(PIECE))
         pipe.close()
         pipe.close()
         reader.close()
+
+    runner.run(main())
+
+
+def test_what_is_at_a_socket_is_moved(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        pipe = Pipe(Server(), LONG, LONG)
+        reader = Reader(pipe.path)
+        thread = threading.Thread(target=reader.take_all)
+        thread.start()
+        async with storage_sending(PIECE * 3) as connection:
+            await pipe.write(b"begin")
+            await pipe.move(Unread(connection, 3 * len(PIECE), LONG))
+        assert pipe.written == 5 + 3 * len(PIECE)
+        await pipe.end()
+        await asyncio.to_thread(thread.join)
+        assert reader.read == b"begin" + PIECE * 3
+        reader.close()
+
+    runner.run(main())
+
+
+def test_what_is_at_a_socket_waits_for_the_reader(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        pipe = Pipe(Server(), SHORT, SHORT)
+        reader = Reader(pipe.path)
+        async with storage_sending(PIECE * 8) as connection:
+            with pytest.raises(ClientStalled):
+                await pipe.move(Unread(connection, 8 * len(PIECE), LONG))
+            reader.close()
+            pipe.close()
+
+    runner.run(main())
+
+
+def test_a_reader_that_leaves_what_is_at_a_socket(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        pipe = Pipe(Server(), LONG, LONG)
+        reader = Reader(pipe.path)
+        async with storage_sending(PIECE * 8) as connection:
+            moving = asyncio.create_task(pipe.move(Unread(connection, 8 * len(PIECE), LONG)))
+            await asyncio.to_thread(reader.take, len(PIECE))
+            reader.close()
+            with pytest.raises(ClientGone):
+                await moving
+            pipe.close()
+
+    runner.run(main())
+
+
+def test_a_storage_that_ends_early(runner: asyncio.Runner) -> None:
+    async def main() -> None:
+        pipe = Pipe(Server(), LONG, LONG)
+        reader = Reader(pipe.path)
+        async with storage_sending(b"few") as connection:
+            unread = Unread(connection, 5, LONG)
+            await pipe.move(unread)
+            assert (unread.moved, unread.left, pipe.written) == (3, 0, 3)
+        reader.close()
+        pipe.close()
 
     runner.run(main())

@@ -21,6 +21,7 @@ class FakeScope:
     ) -> None:
         self.headers = FakeHeaders(headers or {})
         self.client = client
+        self.server = "192.0.2.1:5000"
         self.query_string = query_string
         self.http_version = "1.1"
         self.method = method
