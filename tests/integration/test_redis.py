@@ -234,7 +234,7 @@ def test_accounts(redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
 
     asyncio.run(main())
     (found,) = failing(caplog)
-    assert "invalid username-password pair" in found
+    assert "invalid username-password pair or user is disabled; correct the section redis of the" in found
 
 
 def test_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

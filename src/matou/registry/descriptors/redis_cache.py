@@ -17,6 +17,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from redis.exceptions import AuthenticationError, ResponseError
+
 from matou.registry.descriptors.base import LIFETIME
 from matou.registry.descriptors.redis_client import PATIENCE
 
@@ -102,7 +104,9 @@ class RedisCache:
         self._rests_until = self._clock() + REST
         if not self._is_failing:
             self._is_failing = True
-            reason = f"no answer within {self._patience:g} s" if isinstance(error, TimeoutError) else error
+            reason = f"no answer within {self._patience:g} s" if isinstance(error, TimeoutError) else str(error)
+            if isinstance(error, AuthenticationError | ResponseError):  # it answers, so something about us is wrong
+                reason = f"{str(error).rstrip('.')}; correct the section redis of the configuration"
             log.warning("the blob-descriptor cache in Redis fails: %s; storage is asked meanwhile", reason)
 
     async def close(self) -> None:

@@ -25,6 +25,7 @@ from botocore.exceptions import (
     MetadataRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
+    ProfileNotFound,
     SSLError,
 )
 from botocore.parsers import ResponseParserError
@@ -32,7 +33,7 @@ from yarl import URL
 
 from matou.registry.drivers.base import NotFound, StorageError, StorageFull, Transient, Unusable
 from matou.registry.drivers.proxies import failure_of_proxy, unauthenticated
-from matou.registry.drivers.s3.explanation import ALWAYS, explanation
+from matou.registry.drivers.s3.explanation import ALWAYS, ROLES, explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +140,8 @@ class Failures:
                     "AWS_SECRET_ACCESS_KEY"
                 )
             )
+        if isinstance(error, ProfileNotFound):
+            return Unusable(f"s3 {operation}: {_line(error)}; correct AWS_PROFILE, or make the profile")
         if isinstance(error, ResponseParserError):
             return self.of_stranger(operation)
         return StorageError(f"s3 {operation} of {where}: {_line(error)}")
@@ -235,7 +238,7 @@ class Failures:
             location=_origin(headers.get("location", "")),
             skew=_skew(headers),
         )
-        kind = Unusable if code in ALWAYS else StorageError
+        kind = Unusable if code in ALWAYS or operation.startswith(ROLES) else StorageError
         if code == "NotImplemented" or status == NOT_IMPLEMENTED:
             kind = Unsupported
         return kind(self._named(f"{said}; {why}") if why else said)

@@ -61,6 +61,7 @@ FIXES = {
 }
 
 
+ROLES = "AssumeRole"  # begins the operations of Amazon's token service
 # Whatever is asked for is answered so.
 ALWAYS = frozenset(FIXES) - {
     "InvalidStorageClass",
@@ -96,7 +97,12 @@ def explanation(
     """
     bucket = parameters.bucket
     why = FIXES.get(code, "")
-    if region and region != parameters.region:
+    if operation.startswith(ROLES):
+        why = (
+            "Amazon gives no key for the role; check AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE, or role_arn of the "
+            "profile, and the trust policy of the role"
+        )
+    elif region and region != parameters.region:
         why = f"the bucket {bucket} lies in {region}; set storage.s3.region: {region}"
     elif location and code.isdecimal():  # not of S3, but of a web server in front of it
         why = f"the answer is to look at {location}; set storage.s3.regionendpoint to where the service is"
