@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.object_store import Misplaced
-from matou.registry.files import FileLock
+from matou.registry.files import FileLock, directory_of
 from matou.registry.migration.moved import CannotFollow, read_mark, read_moved
 from matou.registry.migration.roster import roster
 from matou.registry.migration.tree_objects import TREE
@@ -54,8 +54,15 @@ def check_sides(source: Configuration, destination: Configuration) -> None:
             raise StorageError(f"the source has no directory {root}; check storage.filesystem.rootdirectory of --from")
         if destination.storage.driver == "filesystem":
             _check_directories(root.resolve(), Path(destination.storage.filesystem.rootdirectory).resolve())
-    if source.storage.identity == destination.storage.identity:
+    ours, theirs = source.storage.identity, destination.storage.identity
+    if ours == theirs:
         raise same_storage()
+    if ours[:-1] == theirs[:-1] and source.storage.driver != "filesystem":
+        for inner, outer in ((ours[-1], theirs[-1]), (theirs[-1], ours[-1])):
+            if f"{inner}/".startswith(f"{outer}/{TREE}/".lstrip("/")):
+                raise MigrationRefused(
+                    f"{inner} lies inside the images of the other side; choose root directories beside each other"
+                )
 
 
 def _check_directories(source: Path, destination: Path) -> None:
@@ -108,19 +115,40 @@ def not_in_charge(moved: Moved) -> MigrationRefused:
     return MigrationRefused(f"{moved}; give {moved.configuration} as --from")
 
 
-def check_user(files: RegistryFiles) -> None:
+def lasting_directory(configuration: Configuration) -> Path:
+    """Return the directory of a registry's own files, which need not be there yet; ``check_sides`` comes first."""
+    directory = directory_of(configuration, os.environ)
+    assert directory is not None  # noqa: S101 -- only inmemory has none
+    return directory
+
+
+def check_user(source: Configuration, files: RegistryFiles, coming: Path) -> None:
     """Refuse to work as root for a registry of somebody else, who could not use what root makes.
 
+    Args:
+        source: of the registry.
+        files: of it.
+        coming: directory of its files at the destination.
+
     Raises:
-        MigrationRefused: the index is somebody else's.
+        MigrationRefused: its index, its images, or where its new index goes, are somebody else's.
     """
-    with contextlib.suppress(FileNotFoundError):
-        owner = files.index.stat().st_uid
-        if os.geteuid() == 0 and owner != 0:
-            raise MigrationRefused(
-                f"the registry runs as {_user_name(owner)}, who could not use what root makes; run the command as that "
-                f"user: sudo -u {_user_name(owner)} ..."
-            )
+    if os.geteuid() != 0:
+        return
+    # The index tells who the registry is; without one, the directories do.
+    places = [files.index]
+    if not files.index.exists():
+        places.append(next(path for path in (coming, *coming.parents) if path.exists()))
+        if source.storage.driver == "filesystem":
+            places.append(Path(source.storage.filesystem.rootdirectory) / TREE)
+    for place in places:
+        with contextlib.suppress(FileNotFoundError):
+            owner = place.stat().st_uid
+            if owner != 0:
+                raise MigrationRefused(
+                    f"{place} belongs to {_user_name(owner)}, as whom the registry seems to run, and who could not use "
+                    f"what root makes; run the command as that user: sudo -u {_user_name(owner)} ..."
+                )
 
 
 def _user_name(number: int) -> str:

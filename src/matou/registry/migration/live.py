@@ -31,6 +31,7 @@ from matou.registry.migration.guards import (
     check_sides,
     check_user,
     destination_held,
+    lasting_directory,
     not_in_charge,
 )
 from matou.registry.migration.indexes import bring_up_to_date, copy_index, give_up_index
@@ -98,7 +99,7 @@ def migrate_live(
     started = time.monotonic()
     with as_storage_error(), contextlib.ExitStack() as stack:
         source_files = stack.enter_context(registry_files(source))
-        check_user(source_files)
+        check_user(source, source_files, lasting_directory(destination))
         stack.enter_context(_planning(source_files))
         destination_files = stack.enter_context(registry_files(destination))
         migration = LiveMigration(source, source_files, destination, destination_files, paths, options, observer)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matou.registry.drivers.factory import Surroundings, open_driver
-from matou.registry.files import registry_files
+from matou.registry.drivers.inmemory import InMemoryDriver
+from matou.registry.files import RegistryFiles, registry_files
 from matou.registry.migration.bulk import BulkCopy
 from matou.registry.migration.claims import SourceWatch, destination_claimed, is_up_to_date
 from matou.registry.migration.guards import (
@@ -23,6 +25,7 @@ from matou.registry.migration.guards import (
     check_sides,
     check_user,
     destination_held,
+    lasting_directory,
     source_held,
 )
 from matou.registry.migration.indexes import bring_up_to_date, copy_index, give_up_index
@@ -32,7 +35,7 @@ from matou.registry.preparation import as_storage_error
 if TYPE_CHECKING:
     from matou.config.distribution import Configuration
     from matou.registry.drivers.base import Driver
-    from matou.registry.files import FileLock, RegistryFiles
+    from matou.registry.files import FileLock
     from matou.registry.migration.bulk import Options
     from matou.registry.migration.report import Observer, Report
 
@@ -58,11 +61,15 @@ def migrate(source: Configuration, destination: Configuration, options: Options,
     with as_storage_error(), contextlib.ExitStack() as stack:
         source_files = stack.enter_context(registry_files(source))
         check_in_charge(source_files)
-        check_user(source_files)
+        check_user(source, source_files, lasting_directory(destination))
         # A dry run changes nothing, so nobody is in its way.
         is_alone = not options.dry_run and stack.enter_context(source_held(source, source_files))
-        destination_files = stack.enter_context(registry_files(destination))
-        lock = None if options.dry_run else stack.enter_context(destination_held(destination_files))
+        lock = None
+        if options.dry_run:
+            destination_files = RegistryFiles(lasting_directory(destination))
+        else:
+            destination_files = stack.enter_context(registry_files(destination))
+            lock = stack.enter_context(destination_held(destination_files))
         migration = OfflineMigration(source_files, destination_files, options, observer, is_alone=is_alone)
         report = asyncio.run(migration.run(source, destination, lock))
     report.seconds = time.monotonic() - started
@@ -106,7 +113,7 @@ class OfflineMigration:
         async with contextlib.AsyncExitStack() as stack:
             origin = open_driver(source, Surroundings(self._source_files.request_limit))
             stack.push_async_callback(origin.close)
-            target = open_driver(destination, Surroundings(self._destination_files.request_limit))
+            target = self._open_destination(destination)
             stack.push_async_callback(target.close)
             await check_places(origin, target)
             await check_mark(origin)
@@ -135,6 +142,15 @@ class OfflineMigration:
             if report.is_complete:
                 await forget_move(self._destination_files, target)
             return report
+
+    def _open_destination(self, destination: Configuration) -> Driver:
+        storage, files = destination.storage, self._destination_files
+        if self._options.dry_run and storage.driver == "filesystem":
+            if not Path(storage.filesystem.rootdirectory).exists():
+                return InMemoryDriver()  # as empty as what is not there, and is not to be made
+        elif self._options.dry_run and not files.directory.exists():
+            return open_driver(destination)
+        return open_driver(destination, Surroundings(files.request_limit))
 
     async def _copy(self, source: Driver, destination: Driver) -> Report:
         bulk = BulkCopy(source, destination, self._options, self._observer)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,7 @@ from matou.registry.files import FileLock
 from matou.registry.index import changes
 from matou.registry.index.connection import connect
 from matou.registry.migration.bulk import Options
-from matou.registry.migration.guards import MigrationRefused, check_distinct
+from matou.registry.migration.guards import MigrationRefused, check_distinct, check_sides
 from matou.registry.migration.moved import Moved, write_moved
 from matou.registry.migration.offline import migrate
 from matou.registry.migration.report import Silent
@@ -28,8 +29,6 @@ from tests.unit.registry.migration.sides import Side
 from tests.unit.registry.migration.trees import LAYER, NAME, content_of, image_objects, tree_objects
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from matou.registry.migration.report import Report
 
 
@@ -250,10 +249,50 @@ def test_a_destination_that_was_moved_away_from_is_in_charge_again(source: Side,
     assert not destination.files.moved.exists()
 
 
-def test_root_does_not_work_for_another_user(source: Side, destination: Side, monkeypatch: pytest.MonkeyPatch) -> None:
-    source.index_anew()
-    if os.geteuid() == 0:
-        os.chown(source.files.index, 65534, -1)
+@pytest.mark.parametrize("place", ["index", "images", "new index"])
+def test_root_does_not_work_for_another_user(
+    source: Side, destination: Side, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    if place == "index":
+        source.index_anew()
+    places = {"index": source.files.index, "images": source.root / "docker", "new index": destination.root}
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(MigrationRefused, match=r"run the command as that user: sudo -u \S+ "):
+    stat = Path.stat
+
+    def owned(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = list(stat(path, follow_symlinks=follow_symlinks))
+        found[4] = 65534 if path == places[place] else 0
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", owned)
+    with pytest.raises(MigrationRefused, match=rf"{places[place]} belongs to .* as that user: sudo -u \S+ "):
         migrated(source, destination)
+
+
+def test_a_dry_run_makes_nothing(source: Side, tmp_path: Path) -> None:
+    missing = Side(tmp_path / "missing")
+    missing.root.rmdir()
+    report = migrated(source, missing, dry_run=True, delete=True)
+    assert (report.copied, report.destination_count) == (len(tree_objects()), 0)
+    assert not missing.root.exists()
+
+
+@pytest.mark.parametrize(("one", "other"), [("", "docker/x"), ("a", "a/docker"), ("a", "a/docker/registry/v2")])
+def test_one_root_directory_inside_the_images_of_another_is_refused(tmp_path: Path, one: str, other: str) -> None:
+    sides = []
+    for number, root in enumerate((one, other)):
+        path = tmp_path / f"{number}.yml"
+        bucket = f"{{bucket: b, region: eu-central-1, rootdirectory: '/{root}'}}"
+        path.write_text(f"{{version: 0.1, storage: {{s3: {bucket}}}, http: {{addr: ':1'}}}}")
+        sides.append(load_configuration(path, {}))
+    for pair in (sides, sides[::-1]):
+        with pytest.raises(MigrationRefused, match="lies inside the images of the other side"):
+            check_sides(*pair)
+
+
+def test_root_directories_beside_each_other_are_not_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.yml" for number in range(2)]
+    for path, root in zip(paths, ("a", "a/b"), strict=True):
+        bucket = f"{{bucket: b, region: eu-central-1, rootdirectory: '/{root}'}}"
+        path.write_text(f"{{version: 0.1, storage: {{s3: {bucket}}}, http: {{addr: ':1'}}}}")
+    check_sides(*(load_configuration(path, {}) for path in paths))
