@@ -33,10 +33,11 @@ $(AZURITE)/node_modules/.installed: $(AZURITE)/package-lock.json
 	npm ci --prefix $(AZURITE) --ignore-scripts --no-audit --no-fund --loglevel=error
 	touch $@
 
-# A file of tests stays on one worker, so that the servers it starts serve all of it.
+# A file of tests stays on one worker, so that the servers it starts serve all of it. The files come in the order of their
+# names, with the many short ones of tests/unit last, so that both workers end at about the same time.
 test: $(VENV)/.dev $(AZURITE)/node_modules/.installed
 	.ci/packages tests
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

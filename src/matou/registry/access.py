@@ -18,7 +18,6 @@ from matou.registry.blobs import layout
 from matou.registry.drivers.base import NotFound, StorageError, Unusable
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.drivers.object_driver import ObjectDriver
-from matou.registry.signed_urls import fetch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -246,6 +245,8 @@ class AccessCheck:
                 yield await self._fetched(step, url, method)
 
     async def _fetched(self, step: str, url: str, method: str) -> Outcome:
+        from matou.registry.signed_urls import fetch  # noqa: PLC0415 -- loads aiohttp, which a start does not need
+
         async def work() -> None:
             problem = await fetch(url, method, self._sample_size, self._content)
             if problem:
