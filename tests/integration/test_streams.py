@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import secrets
 import socket
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -205,6 +206,21 @@ def test_a_client_that_leaves_frees_the_storage(kind: str, way: str, server: Str
             receive(connection, 1)
         with server.connect(f"{kind}/{HUGE}", way):
             pass  # gone before it could read anything
+
+
+def test_nobody_gets_what_one_before_at_the_same_address_asked_for(server: StreamServer) -> None:
+    """As may happen behind a gateway that translates addresses."""
+    first = server.connect(f"late/{4 * MIB}")
+    address = first.getsockname()
+    wait_until(lambda: server.state()["open"] == 0)  # it is among the server's connections
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, so that the port is free
+    first.close()
+    with socket.socket() as second:
+        second.bind(address)
+        second.connect(("127.0.0.1", server.port))
+        second.settimeout(2)
+        with pytest.raises(TimeoutError):
+            second.recv(1)
 
 
 @WAYS

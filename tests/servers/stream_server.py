@@ -66,6 +66,12 @@ class Bodies:
         yield b"few"
         raise StorageError("the storage is gone")
 
+    async def late(self, length: int) -> AsyncIterator[bytes]:
+        """All of it, after a while."""
+        await asyncio.sleep(0.5)
+        async for piece in self.steady(length):
+            yield piece
+
     async def relayed(self, length: int) -> AsyncIterator[bytes | Unread]:
         """Some of it, and the rest at the connection to a storage."""
         async for piece in self._at_a_storage(length, length):

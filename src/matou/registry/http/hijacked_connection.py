@@ -8,7 +8,7 @@ the client's; nobody asks it for an answer, and in the end it finds that the con
 Concurrency: everything runs on the event loop. The server's threads read from the connection meanwhile, to notice that
 the client leaves; they write nothing before they are asked for an answer.
 
-Source: RFC 9112; splice(2); Go's ``http.Hijacker`` for the term.
+Source: RFC 9112; splice(2); ``linux/tcp.h``; Go's ``http.Hijacker`` for the term.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import asyncio
 import contextlib
 import os
 import socket
+import struct
+import time
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 DESCRIPTORS = 2000  # that are looked through; it takes 3 microseconds for each
 BREATH = 1 << 20  # bytes after which other requests get their turn
 VERSIONS = ("1", "1.0", "1.1")  # as RSGI tells them: of HTTP/2 a connection has several requests at a time
+TICK = 0.011  # seconds by which the kernel's time may lag: it counts ticks, of 10 ms at most
+_LAST_DATA_RECEIVED = struct.Struct(
+    "@52xI"
+)  # of ``struct tcp_info``: milliseconds; since the connection where there is none
 _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 _MORE = getattr(os, "SPLICE_F_MORE", 0)
 
@@ -135,13 +141,14 @@ class HijackedConnection:
             self._ends = None
 
 
-def hijack(scope: Any) -> socket.socket | None:
+def hijack(scope: Any, started: float) -> socket.socket | None:
     """Return a descriptor of our own for the connection that a request came by; None where that cannot be.
 
     It can for HTTP/1 over TCP, without TLS, on a system that shows a process its descriptors in ``/proc``.
 
     Args:
         scope: of RSGI.
+        started: when the request had come, by ``time.perf_counter``.
     """
     if scope.scheme != "http" or scope.http_version not in VERSIONS:
         return None
@@ -161,11 +168,23 @@ def hijack(scope: Any) -> socket.socket | None:
             if connection is not None:
                 found.append(connection)
     # Two of the machine's addresses could have a connection each from the same address and port.
-    if len(found) == 1:
+    if len(found) == 1 and _has_been_silent(found[0], time.perf_counter() - started):
         return found[0]
     for connection in found:
         connection.close()
     return None
+
+
+def _has_been_silent(connection: socket.socket, seconds: float) -> bool:
+    """Return whether a connection has existed for so long, without a byte from the client.
+
+    The client may have left, and another one come by the same address and port, behind a gateway that translates
+    addresses. The new connection would get what the old one asked for.
+    """
+    (milliseconds,) = _LAST_DATA_RECEIVED.unpack(
+        connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.size)
+    )
+    return bool(milliseconds / 1000 + TICK >= seconds)
 
 
 def _connection(descriptor: int, host: str, port: int, own_port: int) -> socket.socket | None:

@@ -89,7 +89,7 @@ class RsgiEndpoint:
             status = response.status
             if status >= 400 and method in ("POST", "PUT", "PATCH"):  # noqa: PLR2004 -- HTTP
                 await _drain(request)
-            size = await self._send(scope, protocol, request, response)
+            size = await self._send(scope, protocol, started, request, response)
         except Exception as error:  # noqa: BLE001 -- as above
             self._fail(protocol, request_id, error)
         finally:
@@ -145,13 +145,13 @@ class RsgiEndpoint:
             self._log_access(scope, method, path, request_id, 200, size, time.perf_counter() - started)
         return True
 
-    async def _send(self, scope: Any, protocol: Any, request: Request, response: AnyResponse) -> int:
+    async def _send(self, scope: Any, protocol: Any, started: float, request: Request, response: AnyResponse) -> int:
         headers = [*response.headers, *self._common, ("x-request-id", request.id)]
         if isinstance(response, FileResponse):
             protocol.response_file_range(response.status, headers, response.path, response.start, response.end)
             return response.end - response.start
         if isinstance(response, StreamResponse):
-            return await send_stream(scope, protocol, request, response, headers)
+            return await send_stream(scope, protocol, started, request, response, headers)
         return _send_bytes(protocol, request, response, headers)
 
 

@@ -27,18 +27,21 @@ OPENING = 60.0  # seconds until the server reads a stream, which it does at once
 WORTH_A_CONNECTION = 1 << 20  # bytes of a body from which on it pays that the client has to connect again
 
 
-async def send_stream(scope: Any, protocol: Any, request: Request, response: StreamResponse, headers: Headers) -> int:
+async def send_stream(
+    scope: Any, protocol: Any, started: float, request: Request, response: StreamResponse, headers: Headers
+) -> int:
     """Send an answer; return the bytes of its body that went on their way.
 
     Args:
         scope: of RSGI.
         protocol: of RSGI.
+        started: when the request had come, by ``time.perf_counter``.
         request: that is answered.
         response: whose body is sent.
         headers: all that the answer has.
     """
     async with closing(response.rest) as rest:
-        outlet = _outlet(scope, protocol, request, response.length)
+        outlet = _outlet(scope, protocol, started, request, response.length)
         try:
             await outlet.begin(response.status, headers)
             await _pass(response.first, outlet)
@@ -67,9 +70,9 @@ async def _pass(piece: bytes | Unread, outlet: Outlet) -> None:
         await outlet.write(piece)
 
 
-def _outlet(scope: Any, protocol: Any, request: Request, length: int) -> Outlet:
+def _outlet(scope: Any, protocol: Any, started: float, request: Request, length: int) -> Outlet:
     if length >= WORTH_A_CONNECTION and not request.has_body:
-        connection = hijack(scope)
+        connection = hijack(scope, started)
         if connection is not None:
             return HijackedConnection(connection, length, STALLED)
     return Pipe(protocol, STALLED, OPENING)

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import socket
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
@@ -89,7 +90,7 @@ def scope(client: str, server: str, scheme: str = "http", http_version: str = "1
 )
 def test_a_connection_is_found(host: str, listening: str | None) -> None:
     with Served(host, listening) as served, Served() as _other:
-        found = hijack(served.scope)
+        found = hijack(served.scope, time.perf_counter())
         assert found is not None
         with found:
             assert found.fileno() != served.connection.fileno()
@@ -100,7 +101,7 @@ def test_a_connection_is_found(host: str, listening: str | None) -> None:
 def test_one_client_address_at_two_of_our_ports() -> None:
     with Served() as first, Served(source=first.client.getsockname()[:2]) as second:
         for served in (first, second):
-            found = hijack(served.scope)
+            found = hijack(served.scope, time.perf_counter())
             assert found is not None
             with found:
                 assert found.getsockname() == served.connection.getsockname()
@@ -121,17 +122,34 @@ def test_one_client_address_at_two_of_our_ports() -> None:
 )
 def test_connections_that_are_not(changes: dict[str, str]) -> None:
     with Served() as served:
-        assert hijack(SimpleNamespace(**(vars(served.scope) | changes))) is None
+        assert hijack(SimpleNamespace(**(vars(served.scope) | changes)), time.perf_counter()) is None
+
+
+def test_a_connection_that_is_younger_than_the_request() -> None:
+    started = time.perf_counter()
+    time.sleep(SHORT)
+    with Served() as served:
+        assert hijack(served.scope, started) is None
+
+
+def test_a_connection_by_which_more_has_come_since() -> None:
+    with Served() as served:
+        started = time.perf_counter()
+        time.sleep(SHORT)
+        with hijack(served.scope, started) or pytest.fail("not found"):
+            pass
+        served.client.send(b"G")
+        assert hijack(served.scope, started) is None
 
 
 def test_where_there_are_too_many_to_look_through(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hijacked_connection, "DESCRIPTORS", 2)
     with Served() as served:
-        assert hijack(served.scope) is None
+        assert hijack(served.scope, time.perf_counter()) is None
 
 
 def hijacked(served: Served, length: int, patience: float = LONG) -> HijackedConnection:
-    found = hijack(served.scope)
+    found = hijack(served.scope, time.perf_counter())
     assert found is not None
     return HijackedConnection(found, length, patience)
 
