@@ -36,9 +36,7 @@ DESCRIPTORS = 2000  # that are looked through; it takes 3 microseconds for each
 BREATH = 1 << 20  # bytes after which other requests get their turn
 VERSIONS = ("1", "1.0", "1.1")  # as RSGI tells them: of HTTP/2 a connection has several requests at a time
 TICK = 0.011  # seconds by which the kernel's time may lag: it counts ticks, of 10 ms at most
-_LAST_DATA_RECEIVED = struct.Struct(
-    "@52xI"
-)  # of ``struct tcp_info``: milliseconds; since the connection where there is none
+_LAST_DATA_RECEIVED = struct.Struct("@52xI")  # of ``struct tcp_info``; where nothing has come, since the connection
 _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 _MORE = getattr(os, "SPLICE_F_MORE", 0)
 

@@ -136,8 +136,9 @@ def test_a_connection_by_which_more_has_come_since() -> None:
     with Served() as served:
         started = time.perf_counter()
         time.sleep(SHORT)
-        with hijack(served.scope, started) or pytest.fail("not found"):
-            pass
+        found = hijack(served.scope, started)
+        assert found is not None
+        found.close()
         served.client.send(b"G")
         assert hijack(served.scope, started) is None
 
