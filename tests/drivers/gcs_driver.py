@@ -9,23 +9,11 @@ from matou.registry.drivers.gcs.credentials import credential_source
 from matou.registry.drivers.gcs.opening import Services, build_store
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.requests import RequestLimit, Requests
+from tests.drivers.observed import Observed
 from tests.servers.gcs import BUCKET
 
 if TYPE_CHECKING:
     from tests.servers.gcs import GcsServer
-
-
-class Observed:
-    """Counts retries."""
-
-    def __init__(self) -> None:
-        self.retries: list[bool] = []
-
-    def retried(self, *, throttled: bool) -> None:
-        self.retries.append(throttled)
-
-    def waited(self, seconds: float) -> None:
-        raise AssertionError(f"waited {seconds} s for a limit that there is not")
 
 
 def opened(server: GcsServer, observed: Observed | None = None, **given: Any) -> ObjectDriver:

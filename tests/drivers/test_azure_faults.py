@@ -15,6 +15,7 @@ from matou.registry.drivers.object_store import SegmentRules
 from tests.drivers.azure_driver import append, names, opened, parameters
 from tests.drivers.azure_front import AzureFront, azure_front, refusal
 from tests.drivers.conformance import read
+from tests.drivers.observed import Observed
 from tests.servers.azurite import Azurite, running_azurite
 
 if TYPE_CHECKING:
@@ -36,19 +37,6 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scenario)
 
 
-class Counter:
-    """Counts retries."""
-
-    def __init__(self) -> None:
-        self.retries: list[bool] = []
-
-    def retried(self, *, throttled: bool) -> None:
-        self.retries.append(throttled)
-
-    def waited(self, seconds: float) -> None:
-        raise AssertionError(seconds)
-
-
 async def pushed(driver: ObjectDriver, path: str = "blob/data") -> None:
     """Upload ``CONTENT`` and make it a blob."""
     await driver.upload_begin(UPLOAD)
@@ -62,10 +50,10 @@ async def pushed(driver: ObjectDriver, path: str = "blob/data") -> None:
 )
 def test_what_fails_in_passing_is_repeated(server: Azurite, status: int, code: str, throttled: bool) -> None:
     async def scenario() -> None:
-        counter = Counter()
+        observed = Observed()
         async with azure_front(server) as front:
             given = parameters(server, serviceurl=front.url, max_retries=1)
-            async with opened(given, Surroundings(observer=counter)) as driver:
+            async with opened(given, Surroundings(observer=observed)) as driver:
                 failed: set[str] = set()
 
                 def before(request: web.Request) -> web.Response | None:
@@ -80,8 +68,8 @@ def test_what_fails_in_passing_is_repeated(server: Azurite, status: int, code: s
                 assert await read(driver, "blob/data", 0, len(CONTENT)) == CONTENT
                 assert await driver.list("blob") == ["data"]
                 await driver.delete("blob")
-                assert len(counter.retries) == len(failed) >= (2 if throttled else 7)
-                assert set(counter.retries) == {throttled}
+                assert len(observed.retries) == len(failed) >= (2 if throttled else 7)
+                assert set(observed.retries) == {throttled}
                 front.before = lambda _request: refusal(status, code)
                 with pytest.raises(Transient, match="reading blob/data failed"):
                     await driver.get("blob/data")

@@ -14,7 +14,8 @@ from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.purging import UploadPurging
 from tests.drivers.conformance import DriverConformance, read, run
-from tests.drivers.gcs_driver import Observed, opened
+from tests.drivers.gcs_driver import opened
+from tests.drivers.observed import Observed
 from tests.servers.gcs import BUCKET, OTHER_BUCKET, GcsServer
 from tests.servers.gcs_front import Fault, query_of
 

@@ -13,6 +13,7 @@ from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.factory import Surroundings
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.drivers.oss.store import OssStore
+from tests.drivers.observed import Observed
 from tests.drivers.oss_storage import parameters, read, run, upload
 from tests.servers.oss.faults import Fault
 from tests.servers.oss.server import (
@@ -54,19 +55,6 @@ def server(running: OssServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[OssS
     assert left == []
 
 
-class Observer:
-    """Counts retries."""
-
-    def __init__(self) -> None:
-        self.retries: list[bool] = []
-
-    def retried(self, *, throttled: bool) -> None:
-        self.retries.append(throttled)
-
-    def waited(self, seconds: float) -> None:
-        raise AssertionError(seconds)
-
-
 @pytest.mark.parametrize(
     ("status", "code", "throttled"),
     [
@@ -80,8 +68,8 @@ class Observer:
 )
 def test_what_fails_in_passing_is_repeated(server: OssServer, status: int, code: str, throttled: bool) -> None:
     async def scenario() -> None:
-        observer = Observer()
-        driver = ObjectDriver(OssStore(parameters(server), Surroundings(observer=observer)))
+        observed = Observed()
+        driver = ObjectDriver(OssStore(parameters(server), Surroundings(observer=observed)))
         try:
             for operation in ("PutObject", "GetObject", "HeadObject", "ListObjectsV2", "DeleteMultipleObjects"):
                 server.front.faults.coming.append(Fault(operation, status=status, code=code))
@@ -90,7 +78,7 @@ def test_what_fails_in_passing_is_repeated(server: OssServer, status: int, code:
             assert (await driver.stat("docker/a")).size == 7
             assert await driver.list("docker") == ["a"]
             await driver.delete("docker")
-            assert observer.retries == [throttled] * 5
+            assert observed.retries == [throttled] * 5
         finally:
             await driver.close()
 

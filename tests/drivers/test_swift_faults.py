@@ -13,6 +13,7 @@ from matou.config.sections.swift import SwiftParameters
 from matou.registry.drivers.base import StorageError, StorageFull, Transient
 from matou.registry.drivers.factory import Surroundings
 from matou.registry.drivers.swift.store import SwiftStore
+from tests.drivers.observed import Observed
 from tests.servers.scripted_http import Answer, Asked, scripted_server
 
 if TYPE_CHECKING:
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 ACCOUNT, CONTAINER = "/v1/AUTH_a", "/v1/AUTH_a/c"
 OBJECT = f"{CONTAINER}/files/a"
 CONTENT = bytes(range(256)) * 1000
-
-
-class Counted:
-    """Counts what a store tells its observer."""
-
-    def __init__(self) -> None:
-        self.retries: list[bool] = []
-
-    def retried(self, *, throttled: bool) -> None:
-        self.retries.append(throttled)
-
-    def waited(self, seconds: float) -> None:
-        pass
 
 
 class FakeSwift:
@@ -76,9 +64,9 @@ class FakeSwift:
         return Answer(206, part, {"Content-Range": f"bytes {first}-{last}/{len(CONTENT)}"})
 
 
-def run(swift: FakeSwift, scenario: Callable[[SwiftStore], Awaitable[None]]) -> Counted:
+def run(swift: FakeSwift, scenario: Callable[[SwiftStore], Awaitable[None]]) -> Observed:
     """Run a scenario on a fresh store; return what was observed."""
-    observed = Counted()
+    observed = Observed()
 
     async def whole() -> None:
         async with scripted_server(swift.answer) as server:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ from tests.registry_http.content import blob
 from tests.servers.gcs import BUCKET, GcsServer, running_gcs, section, variables
 from tests.servers.matou_registry import running_registry
 from tests.servers.ports import free_port
-from tests.servers.program import MATOU, environment
+from tests.servers.program import refusal
 from tests.unit.cli.shell import Ended
 
 if TYPE_CHECKING:
@@ -91,34 +90,18 @@ def test_a_clock_that_is_wrong(server: GcsServer, tmp_path: Path, capsys: pytest
     assert "this machine's clock is wrong: synchronize it (NTP)" in done.out + done.err
 
 
-def refused(configuration: str, server: GcsServer, folder: Path) -> str:
-    """Start a registry that cannot start; return the one line that it says last."""
-    done = subprocess.run(
-        [MATOU, "registry", "serve", configuration],
-        env=environment(MATOU_REGISTRY_STATE=str(folder / "state"), STORAGE_EMULATOR_HOST=server.url, LANGUAGE="en"),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("matou: ")]
-    return line
-
-
 def test_a_registry_that_cannot_start_says_why(server: GcsServer, tmp_path: Path) -> None:
     other = server.accounts.add("other@matou-tests.iam.gserviceaccount.com")
     key = server.accounts.key_file(other, f"{server.url}/token")
     del server.accounts.known[other.email]
     file = tmp_path / "key.json"
-    line = refused(configured(tmp_path, server, keyfile=str(file)), server, tmp_path)
+    line = refusal(configured(tmp_path, server, keyfile=str(file)), **variables(server))
     assert f"storage.gcs.keyfile ({file}) cannot be read: No such file or directory" in line
     file.write_text(json.dumps(key))
-    line = refused(configured(tmp_path, server, keyfile=str(file)), server, tmp_path)
+    line = refusal(configured(tmp_path, server, keyfile=str(file)), **variables(server))
     assert "account not found" in line
     assert f"the account of storage.gcs.keyfile ({file}) was deleted" in line
-    line = refused(configured(tmp_path, server, bucket="nobodys"), server, tmp_path)
+    line = refusal(configured(tmp_path, server, bucket="nobodys"), **variables(server))
     assert "the bucket nobodys does not exist" in line
 
 

@@ -26,7 +26,7 @@ from tests.registry_http.content import OCI_CONFIG, blob, image
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
+from tests.servers.seaweedfs import SeaweedFS, section
 from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_links, check_pushers
@@ -433,12 +433,6 @@ def _has_left(registry: MatouRegistry, root: Path) -> bool:
                 if entry.readlink().is_relative_to(root):
                     return False
     return True
-
-
-@pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
-        yield server
 
 
 def test_to_object_storage_and_back_under_load(tmp_path: Path, seaweedfs: SeaweedFS) -> None:

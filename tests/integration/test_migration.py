@@ -24,7 +24,7 @@ from tests.integration.population import populate
 from tests.servers.docker_registry import running_docker_registry
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
+from tests.servers.seaweedfs import SeaweedFS, section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,12 +40,6 @@ def add_blob(root: Path, content: bytes) -> None:
     directory = root / "docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal
     directory.mkdir(parents=True)
     (directory / "data").write_bytes(content)
-
-
-@pytest.fixture(scope="module")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

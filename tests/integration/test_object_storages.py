@@ -166,7 +166,9 @@ def test_an_upload_goes_on_at_the_other_registry_when_its_own_is_killed(
         location = on(other, location)
         answer = there.ask("PATCH", location, content=content.content[:first], headers=octets)
         assert answer.status_code == 202, answer.text
+        image = there.push_image(NAME, "pushed-there", layers=2)
         other.kill()
+        assert {shown.status for shown in here.snapshot(image.paths("pushed-there")[:2]).values()} == {200}
         location = on(one, answer.headers["Location"])
         assert here.ask("GET", location).headers["Range"] == f"0-{first - 1}"
         answer = here.ask("PATCH", location, content=content.content[first:second], headers=octets)

@@ -23,7 +23,7 @@ from tests.servers.matou_registry import MatouRegistry, running_registry
 from tests.servers.nginx import running_nginx
 from tests.servers.ports import free_port
 from tests.servers.redis import RedisServer, running_redis
-from tests.servers.seaweedfs import BUCKET, SECRET_KEY, client, running_seaweedfs, section
+from tests.servers.seaweedfs import BUCKET, SECRET_KEY, SeaweedFS, client, section
 from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -107,11 +107,8 @@ def served(folder: Path, storage: dict[str, Any], state: Path | None = None, **s
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
-    with (
-        running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server,
-        running_fault_proxy(server.ports["s3.port"]) as proxy,
-    ):
+def proxy(seaweedfs: SeaweedFS) -> Iterator[FaultProxy]:
+    with running_fault_proxy(seaweedfs.ports["s3.port"]) as proxy:
         yield proxy
 
 

@@ -15,7 +15,7 @@ from tests.integration.population import Population, populate
 from tests.integration.turns import compare, docker, matou
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.seaweedfs import BUCKET, SECRET_KEY, SeaweedFS, client, running_seaweedfs, section
+from tests.servers.seaweedfs import BUCKET, SECRET_KEY, SeaweedFS, client, section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +25,10 @@ NAME = "team/app"
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
 @pytest.fixture
-def storage(server: SeaweedFS) -> dict[str, Any]:
+def storage(seaweedfs: SeaweedFS) -> dict[str, Any]:
     """Return a section that both registries understand."""
-    return {"s3": section(server.url, secure=False), "redirect": {"disable": True}}
+    return {"s3": section(seaweedfs.url, secure=False), "redirect": {"disable": True}}
 
 
 def pullable(hub: Hub, name: str) -> list[str]:
@@ -79,13 +73,13 @@ def test_both_registries_take_turns_on_a_bucket(storage: dict[str, Any], tmp_pat
 
 
 def test_a_tree_that_was_copied_into_a_bucket_is_served(
-    server: SeaweedFS, storage: dict[str, Any], tmp_path: Path
+    seaweedfs: SeaweedFS, storage: dict[str, Any], tmp_path: Path
 ) -> None:
     tree = tmp_path / "tree"
     with matou(tmp_path / "1", {"filesystem": {"rootdirectory": str(tree)}}) as hub:
         population = populate(hub)
         expected = picture(hub, population)
-    synchronize(server, tree, storage["s3"]["rootdirectory"].strip("/"))
+    synchronize(seaweedfs, tree, storage["s3"]["rootdirectory"].strip("/"))
     with matou(tmp_path / "2", storage) as hub:
         compare(picture(hub, population), expected)
         hub.push_image("team/app", "after")
@@ -93,9 +87,9 @@ def test_a_tree_that_was_copied_into_a_bucket_is_served(
         assert "after" in (hub.tags("team/app") or [])
 
 
-def synchronize(server: SeaweedFS, tree: Path, prefix: str) -> None:
+def synchronize(seaweedfs: SeaweedFS, tree: Path, prefix: str) -> None:
     """Copy a tree object by object, as ``aws s3 sync`` does."""
-    with contextlib.closing(client(server.url)) as s3:
+    with contextlib.closing(client(seaweedfs.url)) as s3:
         for path in tree.rglob("*"):
             if path.is_file():
                 s3.put_object(Bucket=BUCKET, Key=f"{prefix}/{path.relative_to(tree)}", Body=path.read_bytes())
@@ -103,9 +97,9 @@ def synchronize(server: SeaweedFS, tree: Path, prefix: str) -> None:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["redirected", "streamed"])
 def encrypting(
-    request: pytest.FixtureRequest, server: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, seaweedfs: SeaweedFS, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MatouRegistry]:
-    s3 = section(server.url, encrypt=True, keyid="registry-key", loglevel="debug")
+    s3 = section(seaweedfs.url, encrypt=True, keyid="registry-key", loglevel="debug")
     sections = {"storage": {"s3_v2": s3, "redirect": {"disable": not request.param}}}
     with running_registry(tmp_path_factory.mktemp("registry"), sections, 1) as running:
         yield running

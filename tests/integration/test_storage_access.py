@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from email.utils import formatdate
@@ -18,13 +17,12 @@ from matou.registry.access import STEPS
 from tests.servers.fault_proxy import Answer, FaultProxy, Faults, Head, running_fault_proxy
 from tests.servers.matou_registry import MatouRegistry
 from tests.servers.ports import free_port
-from tests.servers.program import MATOU, environment
+from tests.servers.program import refusal
 from tests.servers.seaweedfs import (
     READER_KEY,
     READER_SECRET,
     SECRET_KEY,
     SeaweedFS,
-    running_seaweedfs,
     section,
 )
 from tests.servers.waiting import wait_until
@@ -43,14 +41,8 @@ OTHER_REGION = (
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(server: SeaweedFS) -> Iterator[FaultProxy]:
-    with running_fault_proxy(server.ports["s3.port"]) as running:
+def proxy(seaweedfs: SeaweedFS) -> Iterator[FaultProxy]:
+    with running_fault_proxy(seaweedfs.ports["s3.port"]) as running:
         yield running
 
 
@@ -85,19 +77,7 @@ class Administrator:
 
     def refused(self, **parameters: Any) -> str:
         """Start a registry that cannot start; return the one line that it says last."""
-        done = subprocess.run(
-            [MATOU, "registry", "serve", self.configured(**parameters)],
-            env=environment(MATOU_REGISTRY_STATE=str(self.folder / "state")),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 1, done.stderr
-        lines = [line for line in done.stderr.splitlines() if line.startswith("matou: ")]
-        assert len(lines) == 1, done.stderr
-        assert "Traceback" not in done.stderr
-        return lines[0]
+        return refusal(self.configured(**parameters), MATOU_REGISTRY_STATE=str(self.folder / "state"))
 
 
 @pytest.fixture

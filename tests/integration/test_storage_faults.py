@@ -11,7 +11,7 @@ from tests.integration.hub import Hub
 from tests.registry_http.content import OCTETS, Blob, blob, image
 from tests.servers.fault_proxy import Answer, FaultProxy, Faults, Head, running_fault_proxy
 from tests.servers.matou_registry import MatouRegistry, running_registry
-from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
+from tests.servers.seaweedfs import SeaweedFS, section
 from tests.servers.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -25,14 +25,8 @@ BUSY = Answer(503, "<Error><Code>SlowDown</Code><Message>Please reduce your requ
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def proxy(storage: SeaweedFS) -> Iterator[FaultProxy]:
-    with running_fault_proxy(int(storage.url.rpartition(":")[2])) as running:
+def proxy(seaweedfs: SeaweedFS) -> Iterator[FaultProxy]:
+    with running_fault_proxy(seaweedfs.ports["s3.port"]) as running:
         yield running
 
 
@@ -147,12 +141,12 @@ def test_a_manifest_that_cannot_be_stored_is_not_there(hub: Hub, proxy: FaultPro
     assert hub.ask("GET", path).content == document.content
 
 
-def test_the_storage_dies_and_comes_back(hub: Hub, storage: SeaweedFS) -> None:
+def test_the_storage_dies_and_comes_back(hub: Hub, seaweedfs: SeaweedFS) -> None:
     before, after = blob(6 * MIB), blob(6 * MIB)
     assert pushed(hub, before).status_code == 201
-    storage.kill()
+    seaweedfs.kill()
     assert is_clean_failure(pushed(hub, after))
-    storage.start()
+    seaweedfs.start()
     wait_until(
         lambda: hub.ask("GET", f"/v2/{NAME}/blobs/{before.digest}").status_code == 200
     )  # its parts start in turn

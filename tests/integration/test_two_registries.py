@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -25,8 +24,8 @@ from matou.registry.ownership.records import Record, Records, State
 from tests.integration.hub import Hub
 from tests.registry_http.content import blob
 from tests.servers.matou_registry import MatouRegistry
-from tests.servers.program import MATOU, environment
-from tests.servers.seaweedfs import SeaweedFS, running_seaweedfs, section
+from tests.servers.program import refusal
+from tests.servers.seaweedfs import SeaweedFS, section
 from tests.servers.waiting import wait_until
 from tests.soak.pusher import Pusher, at_work
 from tests.soak.survey import check_pushers
@@ -44,25 +43,19 @@ PUSHERS = 3
 LOST_UPLOAD = "BLOB_UPLOAD_UNKNOWN"  # what a killed process was storing has arrived after another went on
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    with running_seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as running:
-        yield running
-
-
 class Site:
     """A bucket and the registries on it.
 
     Args:
-        server: that has the bucket.
+        seaweedfs: has the bucket.
         folder: for their files.
         stack: ends what was started.
     """
 
-    def __init__(self, server: SeaweedFS, folder: Path, stack: contextlib.ExitStack) -> None:
+    def __init__(self, seaweedfs: SeaweedFS, folder: Path, stack: contextlib.ExitStack) -> None:
         self.folder = folder
         self._stack = stack
-        self.storage: dict[str, Any] = {"s3": section(server.url), "redirect": {"disable": True}}
+        self.storage: dict[str, Any] = {"s3": section(seaweedfs.url), "redirect": {"disable": True}}
 
     def registry(self, name: str, machine: str, workers: int = 1) -> MatouRegistry:
         """Return a registry that is not started.
@@ -98,9 +91,9 @@ class Site:
 
 
 @pytest.fixture
-def site(server: SeaweedFS, tmp_path: Path) -> Iterator[Site]:
+def site(seaweedfs: SeaweedFS, tmp_path: Path) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
-        yield Site(server, tmp_path, stack)
+        yield Site(seaweedfs, tmp_path, stack)
 
 
 class EitherHub(Hub):
@@ -119,27 +112,6 @@ class EitherHub(Hub):
     def ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         target = httpx.URL(urljoin(self.url, path)).raw_path.decode()
         return super().ask(method, self._random.choice(self._urls) + target, **arguments)
-
-
-def test_an_upload_is_begun_here_and_finished_there(site: Site) -> None:
-    one, two = site.registry("one", "machine"), site.registry("two", "machine")
-    one.start()
-    two.start()
-    first, second = site.hub(one), site.hub(two)
-    content = blob(12 << 20)
-    answer = first.ask("POST", f"/v2/{NAME}/blobs/uploads/")
-    third = len(content.content) // 3
-    for hub, start in ((second, 0), (first, third), (second, 2 * third)):
-        location = httpx.URL(answer.headers["location"]).raw_path.decode()
-        answer = hub.ask("PATCH", location, content=content.content[start : start + third])
-        assert answer.status_code == 202, answer.text
-    location = httpx.URL(answer.headers["location"]).raw_path.decode()
-    assert first.ask("PUT", f"{location}&digest={content.digest}").status_code == 201
-    assert second.get(f"/v2/{NAME}/blobs/{content.digest}").body == content.content
-    image = first.push_image(NAME, "t")
-    one.kill()
-    assert {answer.status for answer in second.snapshot(image.paths("t")).values()} == {200}
-    assert [*one.tracebacks(), *two.tracebacks()] == []
 
 
 def test_kill_of_either_loses_nothing(site: Site) -> None:
@@ -213,27 +185,11 @@ async def check_bucket(driver: Driver, index: Path) -> None:
         assert stored[f"{layout.BLOBS}/{algorithm}/{hexadecimal[:2]}/{hexadecimal}/data"] == size
 
 
-def refused(registry: MatouRegistry) -> str:
-    """Start a registry that does not get to serve; return what it says last."""
-    done = subprocess.run(
-        [MATOU, "registry", "serve", registry.folder / "config.yml"],
-        env=environment(**registry.variables),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr.splitlines()[-1]
-
-
 def test_another_machine_takes_over_from_one_that_was_stopped_and_not_from_one_that_runs(site: Site) -> None:
     one, other = site.registry("one", "machine"), site.registry("other", "another-machine")
     one.start()
-    other.write_configuration()
     image = site.hub(one).push_image(NAME, "t")
-    line = refused(other)
+    line = refusal(other.write_configuration(), **other.variables)
     assert re.search(r"matou: the registry on \S+ \(index in .*/machine/.*\) serves this storage.*stop that one", line)
     assert site.hub(one).push_image(NAME, "still").manifest
     assert one.stop() == 0

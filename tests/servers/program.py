@@ -20,6 +20,23 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | variables
 
 
+def refusal(configuration: Path | str, **variables: str) -> str:
+    """Start a registry that does not get to serve; return the one line that says why."""
+    done = subprocess.run(
+        [MATOU, "registry", "serve", configuration],
+        env=environment(**variables, LANGUAGE="en"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("matou: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
 def end(process: subprocess.Popen[bytes], seconds: float) -> None:
     """End a program as a person does, and with SIGKILL when it has not ended in time."""
     process.terminate()
