@@ -120,7 +120,7 @@ def test_a_container_of_either_convention(
         assert run([*command, configuration]) == 1
         assert advice in "".join(capsys.readouterr())
     right = {"trimlegacyrootprefix": "false" if legacy else "true"}
-    with running_registry(tmp_path, {"storage": {"azure": azure | right}}) as running:
+    with running_registry(tmp_path, {"storage": {"azure": azure | right}}, 1) as running:
         pulls(running, image)
         assert running.tracebacks() == []
     assert {name.startswith("/") for name in asyncio.run(names(server, container))} == {legacy}

@@ -55,7 +55,7 @@ class Tree:
 def trees(folder: Path, names: Iterable[str]) -> dict[str, Tree]:
     """Fill a tree with a repository of each name, and leave it without an index."""
     root = folder / "tree" / "docker" / "registry" / "v2"
-    with running_registry(folder) as registry, contextlib.closing(Hub(registry.url)) as hub:
+    with running_registry(folder, workers=1) as registry, contextlib.closing(Hub(registry.url)) as hub:
         made = {
             name: Tree(root, hub.push_image(name, "first", "same"), hub.push_image(name, "second")) for name in names
         }
@@ -65,7 +65,7 @@ def trees(folder: Path, names: Iterable[str]) -> dict[str, Tree]:
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[tuple[MatouRegistry, Hub]]:
-    with running_registry(folder) as registry, contextlib.closing(Hub(registry.url)) as hub:
+    with running_registry(folder, workers=1) as registry, contextlib.closing(Hub(registry.url)) as hub:
         yield registry, hub
         assert registry.tracebacks() == []
 

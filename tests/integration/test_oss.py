@@ -31,7 +31,7 @@ def server(tmp_path: Path) -> Iterator[OssServer]:
 def test_a_storage_that_is_busy_is_not_noticed_and_all_is_encrypted(server: OssServer, tmp_path: Path) -> None:
     faults = server.front.faults
     sections = {"storage": {"oss": section(server, encrypt=True), "redirect": {"disable": True}}}
-    with running_registry(tmp_path / "registry", sections) as registry, contextlib.closing(Hub(registry.url)) as hub:
+    with running_registry(tmp_path / "registry", sections, 1) as registry, contextlib.closing(Hub(registry.url)) as hub:
         for operation in ("PutObject", "CopyObject", "UploadPartCopy", "CompleteMultipartUpload"):
             faults.coming.append(Fault(operation, status=503, code="ServiceBusy"))
         content = hub.push_blob(NAME, blob(6 * MIB), chunk=6 * MIB)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def matou(folder: Path, storage: Mapping[str, Any]) -> Iterator[Hub]:
     """Serve a storage with Matou, whose index, where it is not in the storage, is in the folder."""
     with (
-        running_registry(folder, {"storage": dict(storage)}) as registry,
+        running_registry(folder, {"storage": dict(storage)}, 1) as registry,
         contextlib.closing(Hub(registry.url)) as hub,
     ):
         yield hub
