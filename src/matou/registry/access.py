@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matou.registry.blobs import layout
-from matou.registry.drivers.base import NotFound, StorageError, Unusable
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.drivers.object_driver import ObjectDriver
 
@@ -151,9 +151,10 @@ class AccessCheck:
             async with asyncio.timeout(seconds):
                 await work()
         except TimeoutError:
+            self._is_unusable = True
             return Outcome(step, f"the storage did not answer within {seconds:.0f} s")
         except (StorageError, Unfit) as error:
-            self._is_unusable = isinstance(error, Unusable)
+            self._is_unusable = isinstance(error, Unusable | Transient)
             return Outcome(step, str(error))
         return Outcome(step)
 

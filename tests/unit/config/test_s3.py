@@ -191,6 +191,8 @@ def test_checksums(options: str, algorithm: str) -> None:
             "bucket: 'registry/images'",
             "storage.s3.bucket is 'registry/images'; expected the name of a bucket: a bucket has no",
         ),
+        ("bucket: '镜像'", "expected the name of a bucket: up to 255 letters, digits, dots, hyphens and underscores"),
+        ("bucket: 'a b'", "storage.s3.bucket is 'a b'; expected the name of a bucket"),
         ("bucket: 's3://registry'", "storage.s3.bucket is 's3://registry'; expected the name of a bucket: not a URL"),
         (
             "region: us-east-1a",

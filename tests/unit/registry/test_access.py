@@ -11,7 +11,7 @@ from matou.cli import access as shown
 from matou.registry import access
 from matou.registry.access import AccessCheck, Outcome, check_at_start
 from matou.registry.blobs import layout
-from matou.registry.drivers.base import NotFound, StorageError, Unusable
+from matou.registry.drivers.base import NotFound, StorageError, Transient, Unusable
 from matou.registry.drivers.filesystem import FilesystemDriver
 from matou.registry.drivers.inmemory import InMemoryDriver
 from matou.registry.drivers.object_driver import ObjectDriver
@@ -179,10 +179,11 @@ def test_without_the_right_to_write_the_rest_is_tried_with_a_blob_that_is_there(
     assert found[access.RANGE].tried
 
 
-def test_nothing_else_is_tried_where_nothing_can_succeed() -> None:
+@pytest.mark.parametrize("kind", [Unusable, Transient])
+def test_nothing_else_is_tried_where_nothing_can_succeed(kind: type[StorageError]) -> None:
     class Closed(Store):
         def check(self, what: str) -> None:
-            raise Unusable(f"{what}: nobody knows the key")
+            raise kind(f"{what}: nobody knows the key")
 
     assert outcomes(ObjectDriver(Closed())) == {access.WRITE: Outcome(access.WRITE, "put: nobody knows the key")}
     found = outcomes(ObjectDriver(Closed()), readonly=True)

@@ -23,6 +23,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 # Amazon's partitions: aws, cn, us-gov, the isolated ones and the European sovereign cloud.
 AMAZON_REGION = re.compile(r"[a-z]{2,5}(-[a-z]+){1,3}-[0-9]+", re.ASCII)
+BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)  # of old buckets and of other services, too
 STORAGE_CLASSES = (
     "NONE",
     "STANDARD",
@@ -73,6 +74,8 @@ def _check_bucket(text: str) -> None:
         raise ValueError("not a URL; an endpoint goes to regionendpoint")
     if "/" in text:
         raise ValueError("a bucket has no subdirectories; put what follows the first / into rootdirectory")
+    if text.strip() and BUCKET.fullmatch(text) is None:
+        raise ValueError("up to 255 letters, digits, dots, hyphens and underscores")
 
 
 def _check_endpoint(text: str) -> None:

@@ -24,6 +24,7 @@ from botocore.exceptions import (
     HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     SSLError,
@@ -91,6 +92,18 @@ LONGEST_QUOTE = 200  # characters of what the service says
 SECTION = "storage.s3"  # in messages, for the name that the configuration has
 
 
+GIVE_A_KEY = (
+    "set storage.s3.accesskey and storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID "
+    "and AWS_SECRET_ACCESS_KEY"
+)
+REMEDIES = {
+    NoCredentialsError: GIVE_A_KEY,
+    PartialCredentialsError: GIVE_A_KEY,
+    ParamValidationError: "correct storage.s3.bucket",  # an ARN that is none: the library checks nothing else of ours
+    ProfileNotFound: "correct AWS_PROFILE, or make the profile",
+}
+
+
 class Unsupported(StorageError):  # noqa: N818 -- as NotFound
     """The service does not have the operation, or not for this object."""
 
@@ -132,16 +145,9 @@ class Failures:
             return self._of_connection(error, operation, where)
         if isinstance(error, CredentialRetrievalError | MetadataRetrievalError):
             return Transient(f"s3 {operation}: the credentials could not be fetched: {_line(error)}")
-        if isinstance(error, NoCredentialsError | PartialCredentialsError):
-            return Unusable(
-                self._named(
-                    f"s3 {operation}: there are no credentials ({_line(error)}); set storage.s3.accesskey and "
-                    "storage.s3.secretkey, or give the machine a role, a profile, or AWS_ACCESS_KEY_ID and "
-                    "AWS_SECRET_ACCESS_KEY"
-                )
-            )
-        if isinstance(error, ProfileNotFound):
-            return Unusable(f"s3 {operation}: {_line(error)}; correct AWS_PROFILE, or make the profile")
+        if isinstance(error, tuple(REMEDIES)):
+            remedy = next(text for kind, text in REMEDIES.items() if isinstance(error, kind))
+            return Unusable(self._named(f"s3 {operation}: {_line(error)}; {remedy}"))
         if isinstance(error, ResponseParserError):
             return self.of_stranger(operation)
         return StorageError(f"s3 {operation} of {where}: {_line(error)}")

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from matou.registry.drivers.base import StorageError
+from matou.registry.drivers.base import StorageError, Unusable
 from tests.servers.scripted_http import Answer, Asked, ScriptedServer
 from tests.unit.registry.drivers.s3.test_faults import error, run
 
@@ -156,3 +156,12 @@ def test_the_workload_identity_of_a_cluster(no_credentials: pytest.MonkeyPatch, 
             assert token not in str(caught.value)
 
     run(WebIdentity(), scenario, accesskey="", secretkey="")
+
+
+def test_an_arn_that_is_none() -> None:
+    async def scenario(store: S3Store, server: ScriptedServer) -> None:
+        with pytest.raises(Unusable, match=r"Invalid bucket name .*; correct storage\.s3\.bucket"):
+            await store.get("link")
+        assert server.asked == []
+
+    run(Metadata(), scenario, bucket="arn:nonsense")
