@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from matou.registry.drivers.proxies import Proxies
+
 SECONDS = 30.0
 LONGEST = 64 << 10  # bytes that are read of an answer
 CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
@@ -24,7 +26,8 @@ async def fetch(url: str, method: str, size: int, content: bytes) -> str:
     """
     host = urlsplit(url).netloc.rpartition("@")[2]
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session:
+        proxy = Proxies().of(url)
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS), proxy=proxy) as session:
             if method == "HEAD":
                 return await _head(session, url, host, size)
             return await _get(session, url, host, size, content)

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from matou.registry.signed_urls import fetch
 from tests.servers.ports import free_port
+from tests.servers.scripted_http import Answer, scripted_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,6 +84,19 @@ def test_a_url_that_does_not(
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]], method: str, said: str
 ) -> None:
     assert said in fetched(handler, method)
+
+
+def test_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> str:
+        async with scripted_server(lambda _: Answer(200, CONTENT)) as proxy:
+            monkeypatch.setenv("HTTP_PROXY", proxy.url)
+            found = await fetch("http://storage.example.com/key?a=1", "HEAD", len(CONTENT), CONTENT)
+            assert [asked.path for asked in proxy.asked] == ["http://storage.example.com/key?a=1"]
+        return found
+
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert asyncio.run(scenario()) == ""
 
 
 def test_a_storage_that_cannot_be_reached() -> None:
