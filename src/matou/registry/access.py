@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import logging
 import secrets
 import time
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
     from matou.config.distribution import Configuration
     from matou.registry.drivers.base import Driver
+
+log = logging.getLogger("matou.registry")
 
 WRITE = "write an object"
 DESCRIBE = "HEAD of an object"
@@ -260,14 +263,9 @@ class AccessCheck:
         before = time.time()
         await self._driver.put(path, b"")
         after = time.time()
-        modified = (await self._driver.stat(path)).modified
-        # Services round times down to seconds.
-        self._ahead = ahead = modified - after if modified > after else min(0.0, modified + 1 - before)
-        if abs(ahead) > SKEW:
-            raise Unfit(
-                f"it is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's; have this machine's "
-                "set by NTP (chronyd, systemd-timesyncd)"
-            )
+        self._ahead = _ahead((await self._driver.stat(path)).modified, before, after)
+        if abs(self._ahead) > SKEW:
+            raise Unfit(f"it is {_skewed(self._ahead)}")
 
     async def _delete(self) -> None:
         await self._driver.delete(self._home)
@@ -281,6 +279,8 @@ class AccessCheck:
 async def check_at_start(driver: Driver, *, readonly: bool) -> None:
     """Try the least that a registry needs: to list and describe, and unless it only reads, to write and delete.
 
+    A clock that is wrong, and that the storage does not mind, is a line in the log.
+
     Raises:
         StorageError: something is refused or fails; the message says what and what to do.
     """
@@ -292,14 +292,36 @@ async def check_at_start(driver: Driver, *, readonly: bool) -> None:
             await driver.stat(f"{home}/nothing")
         return
     try:
+        before = time.time()
         await driver.put(f"{home}/probe", PROBE, durable=False)
-        await driver.stat(f"{home}/probe")
+        after = time.time()
+        ahead = _ahead((await driver.stat(f"{home}/probe")).modified, before, after)
+        if abs(ahead) > SKEW:
+            log.warning("the clock of the storage is %s", _skewed(ahead))
         await driver.list(home)
     except BaseException:
         with contextlib.suppress(StorageError):
             await driver.delete(home)
         raise
     await driver.delete(home)
+
+
+def _ahead(modified: float, before: float, after: float) -> float:
+    """Return the seconds by which the storage's clock is ahead of ours, as far as that is certain.
+
+    Args:
+        modified: when it says that something was written, perhaps rounded down to seconds.
+        before: our time when writing began.
+        after: our time when it was done.
+    """
+    return modified - after if modified > after else min(0.0, modified + 1 - before)
+
+
+def _skewed(ahead: float) -> str:
+    return (
+        f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's; have this machine's set by NTP "
+        "(chronyd, systemd-timesyncd)"
+    )
 
 
 async def _check_place(driver: Driver) -> None:

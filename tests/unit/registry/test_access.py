@@ -228,6 +228,15 @@ def test_a_start_tries_the_least_that_is_needed(wrong: str) -> None:
             asyncio.run(check_at_start(driver, readonly=True))
 
 
+def test_a_start_tells_of_a_clock_that_the_storage_does_not_mind(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.run(check_at_start(ObjectDriver(Store()), readonly=False))
+    assert caplog.messages == []
+    asyncio.run(check_at_start(ObjectDriver(Store("late clock")), readonly=False))
+    (line,) = caplog.messages
+    assert line.startswith("the clock of the storage is ")
+    assert line.endswith(" s behind this machine's; have this machine's set by NTP (chronyd, systemd-timesyncd)")
+
+
 def test_a_start_leaves_nothing_behind() -> None:
     store = Store()
     asyncio.run(check_at_start(ObjectDriver(store), readonly=False))
