@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import secrets
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,28 @@ def test_clients_that_leave_give_connections_back(streaming: Served) -> None:
         with socket.create_connection(("127.0.0.1", streaming.registry.port)) as hasty:
             hasty.sendall(f"GET /v2/{NAME}/blobs/{content.digest} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     wait_until(lambda: streaming.connections() <= before, log=streaming.registry.log)
+
+
+def test_many_clients_of_streams_at_once(streaming: Served) -> None:
+    """Each gets what it asked for, though others leave early and connections to the storage are shared."""
+    contents = [streaming.push(size) for size in (300_000, MIB, 2 * MIB + 7, 5 * MIB)]
+
+    def pull(number: int) -> None:
+        content = contents[number % len(contents)]
+        start = number * 9973 % len(content.content) if number % 3 == 0 else 0
+        path = f"/v2/{NAME}/blobs/{content.digest}"
+        connection = http.client.HTTPConnection("127.0.0.1", streaming.registry.port, timeout=60)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Range": f"bytes={start}-"})
+            with connection.getresponse() as answer:
+                if number % 5 == 0:
+                    answer.read(number * 7919 % len(content.content))
+                else:
+                    assert answer.read() == content.content[start:]
+
+    with ThreadPoolExecutor(24) as pool:
+        for pulled in [pool.submit(pull, number) for number in range(300)]:
+            pulled.result()
 
 
 def begun(found: Served, content: Blob) -> tuple[http.client.HTTPResponse, http.client.HTTPConnection]:

@@ -44,23 +44,22 @@ async def relayed(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes | Unrea
     Raises:
         aiohttp.ClientError: the connection broke.
     """
-    link = answer.connection
-    socket_of = _plain_socket(answer)
-    if link is None or link.protocol is None or socket_of is None:
+    found = _plain_socket(answer)
+    if found is None:
         async for piece in pieces_of(answer):
             yield piece
         return
-    with socket.socket(fileno=os.dup(socket_of)) as connection:
+    with socket.socket(fileno=os.dup(found)) as connection:
         begin = []
         while piece := answer.content.read_nowait():  # which lets the protocol go on, and parse what it holds back
             begin.append(piece)
-        link.protocol.pause_reading()  # what comes from now on stays in the socket
+        rest = Unread(connection, (answer.content_length or 0) - answer.content.total_bytes, PATIENCE)
+        # Pausing would not do: whoever still reads an answer that came by this connection before lets it go on.
+        answer.close()
         for piece in begin:
             yield piece
-        rest = Unread(connection, (answer.content_length or 0) - answer.content.total_bytes, PATIENCE)
         if rest.left:
             yield rest
-        answer.close()  # the protocol does not know that its answer has ended
         if rest.failure:
             raise aiohttp.ClientPayloadError(rest.failure)
 

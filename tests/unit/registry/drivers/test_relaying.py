@@ -161,6 +161,37 @@ def test_an_answer_that_ends_early(runner: asyncio.Runner, size: int) -> None:
     runner.run(main())
 
 
+def test_an_answer_that_came_before_by_the_same_connection(runner: asyncio.Runner) -> None:
+    """It may be read late: the connection is given to the next request when it has come in."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await small(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        await in_small_pieces(writer)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        connector = aiohttp.TCPConnector(limit=1)
+        async with server, aiohttp.ClientSession(connector=connector, read_bufsize=1 << 20) as session:
+            url = f"http://127.0.0.1:{port}/"
+            first = await session.get(url)
+            second = await session.get(url)  # once the first has come in
+            assert second.connection is not None
+            through = Relayed()
+            taking = asyncio.create_task(through.take(relayed(second)))
+            while not through.content:  # noqa: ASYNC110 -- that is what is waited for
+                await asyncio.sleep(0)
+            assert await first.read() == CONTENT[: WORTHWHILE - 1]
+            await taking
+            assert through.content == CONTENT
+            assert through.moved
+
+    runner.run(main())
+
+
 def test_whoever_leaves_in_the_middle(runner: asyncio.Runner) -> None:
     async def main() -> None:
         async with answered(at_once) as found, closing(relayed(found)) as pieces:
