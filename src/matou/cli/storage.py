@@ -221,6 +221,10 @@ def _switch(report: Report, path: Path | None) -> Iterator[str]:
         return
     if report.objects:
         yield _("changes that were followed: {count}").format(count=report.changes)
+        if report.slowed:
+            yield _("pushes came faster than they could be copied, and were slowed down for {seconds} s").format(
+                seconds=f"{report.slowed:.0f}"
+            )
         yield _("pushes had to wait for {seconds} s").format(seconds=f"{report.paused:.2f}")
     yield _("the registry works with the new storage; start it with {path} from now on").format(path=path)
 

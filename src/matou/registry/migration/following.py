@@ -64,8 +64,15 @@ class JournalFollower:
     def _has(self, digest: Digest, size: int) -> bool:
         return self._bulk.has(layout.blob_data(digest), size)
 
-    async def catch_up(self) -> int:
+    def behind(self) -> int:
+        """Return how many changes wait."""
+        return self._reader.journal_end() - self._last
+
+    async def catch_up(self, most: int | None = None) -> int:
         """Copy what has changed since the last time; return how many changes there were.
+
+        Args:
+            most: changes that are copied; all unless given.
 
         Raises:
             JournalLost: so long ago that the journal has forgotten some of it.
@@ -74,7 +81,9 @@ class JournalFollower:
         count = 0
         # Not further than this: under constant load there would be no end.
         end = self._reader.journal_end()
-        while self._last < end and (entries := self._reader.journal(self._last, PAGE)):
+        if most is not None:
+            end = min(end, self._last + most)
+        while self._last < end and (entries := self._reader.journal(self._last, min(PAGE, end - self._last))):
             if entries[0].id != self._last + 1:
                 raise JournalLost(
                     f"the changes {self._last + 1} to {entries[0].id - 1} of the registry have been forgotten, which "
@@ -83,9 +92,9 @@ class JournalFollower:
             await self._apply(entries)
             self._last = entries[-1].id
             count += len(entries)
+            self.changes += len(entries)
         if count:
             await self._destination.flush()
-        self.changes += count
         return count
 
     async def _apply(self, entries: list[JournalEntry]) -> None:

@@ -20,6 +20,7 @@ from matou.registry.drivers.base import NotFound, StorageError
 from matou.registry.drivers.factory import Surroundings, open_driver
 from matou.registry.files import FileLock, registry_files
 from matou.registry.index.reader import Reader
+from matou.registry.migration.approach import Approach
 from matou.registry.migration.bulk import BulkCopy
 from matou.registry.migration.claims import check_owner, destination_claimed
 from matou.registry.migration.following import JournalFollower
@@ -70,8 +71,6 @@ READY = 60.0  # seconds that the workers get to try the new storage
 PATIENCE = 20.0  # seconds that changes get to end, and the last of them to be copied
 ATTEMPTS = 20  # at the switch-over
 REST = 3.0  # seconds between two of them
-FEW = 200  # changes that may be left for the moment in which changes wait
-LITTLE = 64 << 20  # bytes that may be left for it
 LEAVE = 60.0  # seconds that the workers get to leave the old storage
 STARTING = 20.0  # seconds that a registry may need from taking its lock to having workers
 
@@ -276,9 +275,11 @@ class LiveMigration:
         report.index = "left to the first start"
         if report.retryable:
             return report
-        await self._approach(follower)
+        approach = Approach(follower, self._source_files, self._observer)
+        await approach.run()
         await follower.check_contents()
-        moved = await self._switch(follower, target, coming, report)
+        moved = await self._switch(approach, follower, target, coming, report)
+        report.slowed = approach.slowed
         # Content that was pushed again because the storage had lost it is not in the journal.
         report.contents, report.contents_there = await follower.check_contents()
         report.changes = follower.changes
@@ -296,19 +297,9 @@ class LiveMigration:
                     f"{directory}; set MATOU_REGISTRY_STATE for this command as it is set for the registry"
                 )
 
-    async def _approach(self, follower: JournalFollower) -> None:
-        """Copy what has changed, again and again, until little is left."""
-        while True:
-            await follower.catch_up()
-            self._observer.phase("following the registry", follower.changes)
-            if self._is_little(follower):
-                return
-
-    def _is_little(self, follower: JournalFollower) -> bool:
-        count, size = follower.pending(FEW)
-        return count < FEW and size <= LITTLE
-
-    async def _switch(self, follower: JournalFollower, target: Driver, coming: Coming, report: Report) -> Moved:
+    async def _switch(
+        self, approach: Approach, follower: JournalFollower, target: Driver, coming: Coming, report: Report
+    ) -> Moved:
         """Have the new storage take over.
 
         Raises:
@@ -317,11 +308,11 @@ class LiveMigration:
         locks = ChangeLocks(self._source_files)
         with contextlib.closing(locks):
             for _ in range(ATTEMPTS):
-                await self._approach(follower)
+                await approach.run()
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout(2 * PATIENCE), locks.paused(PATIENCE):
-                        if self._is_little(follower):
+                        if approach.is_little():
                             moved = await self._take_over(follower, target, coming)
                             report.switched, report.index = True, "copied"
                             break

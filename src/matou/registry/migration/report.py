@@ -34,6 +34,7 @@ class Report:
         contents: blobs and manifests that the registry's index has in the end (``--live``).
         contents_there: those of them that the destination has (``--live``).
         paused: seconds for which changes had to wait (``--live``).
+        slowed: seconds for which changes came faster than they could be copied, and were slowed down (``--live``).
         switched: whether the registry works with the destination now (``--live``).
         seconds: that it took.
         problems: one line each, of those that failed.
@@ -57,6 +58,7 @@ class Report:
     contents: int = 0
     contents_there: int = 0
     paused: float = 0.0
+    slowed: float = 0.0
     switched: bool = False
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
