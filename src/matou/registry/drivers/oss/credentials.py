@@ -1,4 +1,4 @@
-"""The key that signs requests: of the configuration, of the environment, or of the role of an ECS instance."""
+"""The key that signs requests: of the configuration, of the environment, or of the role of a pod or an ECS instance."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from alibabacloud_oss_v2.credentials import EnvironmentVariableCredentialsProvider, StaticCredentialsProvider
 
+from matou.registry.drivers.oss import workload_identity
 from matou.registry.drivers.oss.instance_role import InstanceRole
 
 if TYPE_CHECKING:
@@ -51,4 +52,6 @@ def credentials_of(parameters: OssParameters) -> CredentialsProvider:
         return _Lasting(StaticCredentialsProvider(parameters.accesskeyid, parameters.accesskeysecret))
     if all(os.environ.get(name) for name in VARIABLES):
         return _Lasting(EnvironmentVariableCredentialsProvider())
+    if all(os.environ.get(name) for name in workload_identity.VARIABLES):
+        return workload_identity.WorkloadIdentity()
     return InstanceRole()

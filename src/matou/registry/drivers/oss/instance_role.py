@@ -1,25 +1,19 @@
 """The temporary key of the RAM role that is attached to an ECS instance.
 
 Source: ECS user guide, "Instance metadata" (security hardening mode) and "Obtain a temporary authorization token".
-
-Concurrency: the key is fetched by whoever finds it old; others wait for the same answer.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import os
-import time
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import aiohttp
-from alibabacloud_oss_v2.types import Credentials
 
-from matou.registry.drivers.base import StorageError, Transient
+from matou.registry.drivers.base import Transient, Unusable
+from matou.registry.drivers.oss.temporary_key import Key, TemporaryKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,20 +23,9 @@ ROLE_VARIABLE = "ALIBABA_CLOUD_ECS_METADATA"  # of Alibaba's libraries: the name
 ROLES = "/latest/meta-data/ram/security-credentials/"
 LIFETIME = "300"  # seconds of the token that lets read metadata; one is asked for each time
 SECONDS = aiohttp.ClientTimeout(total=5, connect=2)
-EARLY = 1800.0  # seconds before a key expires from which a new one is asked for; URLs that it has signed end with it
-PAUSE = 60.0  # seconds between two attempts while the old key is good
-
-log = logging.getLogger("matou.registry")
 
 
-class Key(NamedTuple):
-    """A temporary key, and when it expires (seconds since the epoch, UTC)."""
-
-    credentials: Any
-    expires: float
-
-
-class InstanceRole:
+class InstanceRole(TemporaryKey):
     """A provider of credentials for the library.
 
     Args:
@@ -50,37 +33,8 @@ class InstanceRole:
     """
 
     def __init__(self, service: str = SERVICE) -> None:
+        super().__init__()
         self._service = service
-        self._key: Key | None = None
-        self._next = 0.0  # time of the next attempt
-        self._fetching = asyncio.Lock()
-
-    def get_credentials(self) -> Any:
-        """Return the key that ``refresh`` has found."""
-        if self._key is None:
-            raise StorageError("OSS: the key of this machine's role was not fetched yet")
-        return self._key.credentials
-
-    async def refresh(self) -> None:
-        """Fetch a key where there is none, or an old one.
-
-        Raises:
-            StorageError: the machine has no role.
-            Transient: the metadata service, which gave keys before, does not answer.
-        """
-        if time.time() < self._next:
-            return
-        async with self._fetching:
-            if time.time() < self._next:
-                return
-            try:
-                self._key = await self._fetch()
-                self._next = self._key.expires - EARLY
-            except StorageError as error:
-                if self._key is None or self._key.expires <= time.time():
-                    raise
-                log.warning("%s; the present key is used as long as it is good", error)
-            self._next = max(self._next, time.time() + PAUSE)
 
     async def _fetch(self) -> Key:
         try:
@@ -89,7 +43,7 @@ class InstanceRole:
                 role = os.environ.get(ROLE_VARIABLE) or (await self._read(session, ROLES, headers)).strip()
                 return _parsed(await self._read(session, ROLES + quote(role), headers), role)
         except (aiohttp.ClientError, TimeoutError) as error:
-            failure = StorageError if self._key is None else Transient
+            failure = Transient if self._has_key else Unusable
             raise failure(
                 "OSS: there is no key in storage.oss and none in the environment (OSS_ACCESS_KEY_ID), and this machine "
                 f"gives none: its metadata service does not answer ({type(error).__name__})"
@@ -106,7 +60,7 @@ class InstanceRole:
     async def _read(self, session: aiohttp.ClientSession, path: str, headers: Mapping[str, str]) -> str:
         async with session.get(self._service + path, headers=headers) as answer:
             if not answer.ok:
-                raise StorageError(
+                raise Unusable(
                     "OSS: there is no key in storage.oss and none in the environment (OSS_ACCESS_KEY_ID), and no RAM "
                     f"role is attached to this machine (its metadata service answers {answer.status})"
                 )
@@ -116,11 +70,8 @@ class InstanceRole:
 def _parsed(text: str, role: str) -> Key:
     """Return the key of an answer."""
     try:
-        answer = json.loads(text)
-        expires = datetime.fromisoformat(answer["Expiration"]).timestamp()
-        credentials = Credentials(answer["AccessKeyId"], answer["AccessKeySecret"], answer["SecurityToken"])
+        return Key.of(json.loads(text))
     except (KeyError, TypeError, ValueError) as error:
-        raise StorageError(
+        raise Unusable(
             f"OSS: the metadata service of this machine gives no key for the RAM role {role!r}: look at the role"
         ) from error
-    return Key(credentials, expires)

@@ -14,7 +14,8 @@ from aiohttp import web
 from matou.config.sections.oss import OssParameters
 from matou.registry.drivers.base import StorageError, Transient
 from matou.registry.drivers.oss.credentials import credentials_of
-from matou.registry.drivers.oss.instance_role import EARLY, InstanceRole
+from matou.registry.drivers.oss.instance_role import InstanceRole
+from matou.registry.drivers.oss.temporary_key import EARLY
 from tests.servers.ports import free_port
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_the_role_may_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_is_renewed_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matou.registry.drivers.oss.instance_role.PAUSE", 0.0)
+    monkeypatch.setattr("matou.registry.drivers.oss.temporary_key.PAUSE", 0.0)
     metadata = Metadata(EARLY - 1)
 
     async def scenario(role: InstanceRole) -> None:
@@ -140,7 +141,7 @@ def test_a_key_is_renewed_before_it_expires(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_old_key_is_used_while_it_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matou.registry.drivers.oss.instance_role.PAUSE", 0.0)
+    monkeypatch.setattr("matou.registry.drivers.oss.temporary_key.PAUSE", 0.0)
     metadata = Metadata(EARLY - 1)
 
     async def scenario(role: InstanceRole) -> None:
@@ -153,7 +154,7 @@ def test_an_old_key_is_used_while_it_is_good(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_key_that_has_expired_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matou.registry.drivers.oss.instance_role.PAUSE", 0.0)
+    monkeypatch.setattr("matou.registry.drivers.oss.temporary_key.PAUSE", 0.0)
     metadata = Metadata(-1)
 
     async def scenario() -> None:
