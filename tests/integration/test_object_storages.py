@@ -154,58 +154,55 @@ def test_what_was_pushed_is_deleted(hub: Hub) -> None:
     assert hub.get(f"/v2/{NAME}/manifests/gone").status == 404
 
 
-def test_an_upload_goes_on_at_the_other_registry_when_its_own_is_killed(
+def test_each_registry_serves_what_the_other_has_stored(pair: dict[str, MatouRegistry]) -> None:
+    one, other = pair.values()
+    with contextlib.closing(Hub(one.url)) as here, contextlib.closing(Hub(other.url)) as there:
+        # Whatever each has found out on its own, such as a key for temporary URLs, is the same.
+        for pusher, puller in ((here, there), (there, here)):
+            content = pusher.push_blob(NAME, blob())
+            assert pulled(puller, content) == content.content
+
+
+def test_an_upload_and_all_images_outlive_the_registries(
     storage: ObjectStorage, pair: dict[str, MatouRegistry]
 ) -> None:
     one, other = pair.values()
     content = blob(3 * storage.segment + 11)
     first, second = storage.segment + 7, 2 * storage.segment + 3
+    octets = {"Content-Type": OCTETS}
     with contextlib.closing(Hub(one.url)) as here, contextlib.closing(Hub(other.url)) as there:
-        octets = {"Content-Type": OCTETS}
         location = here.ask("POST", f"/v2/{NAME}/blobs/uploads/").headers["Location"]
-        location = on(other, location)
-        answer = there.ask("PATCH", location, content=content.content[:first], headers=octets)
+        answer = there.ask("PATCH", on(other, location), content=content.content[:first], headers=octets)
         assert answer.status_code == 202, answer.text
-        image = there.push_image(NAME, "pushed-there", layers=2)
+        image = there.push_image("team/kept", "v1", layers=2)
         other.kill()
-        assert {shown.status for shown in here.snapshot(image.paths("pushed-there")[:2]).values()} == {200}
         location = on(one, answer.headers["Location"])
         assert here.ask("GET", location).headers["Range"] == f"0-{first - 1}"
         answer = here.ask("PATCH", location, content=content.content[first:second], headers=octets)
         assert answer.status_code == 202, answer.text
-        other.start()
+        here.push_image("team/kept", "v2")
+        expected = here.snapshot(f"/v2/team/kept/manifests/{tag}" for tag in ("v1", "v2"))
+        assert {shown.status for shown in expected.values()} == {200}
+    one.stop()
+    # The index is lost, too: the storage is the archive.
+    shutil.rmtree(one.variables["MATOU_REGISTRY_STATE"])
+    other.start()
+    with contextlib.closing(Hub(other.url)) as there:
+        assert there.snapshot(expected) == expected
+        assert there.tags("team/kept") == ["v1", "v2"]
         location = f"{on(other, answer.headers['Location'])}&digest={content.digest}"
         answer = there.ask("PUT", location, content=content.content[second:], headers=octets)
         assert answer.status_code == 201, answer.text
-        assert [pulled(hub, content) for hub in (here, there)] == [content.content] * 2
-        # Whatever each has found out on its own, such as a key for temporary URLs, is the same.
-        for pusher, puller in ((here, there), (there, here)):
-            small = pusher.push_blob(NAME, blob())
-            assert pulled(puller, small) == small.content
-    assert [path for path in paths(one) if "_uploads" in path or "staging" in path] == []
+        assert pulled(there, content) == content.content
+        found = paths(other)
+        digest = image.manifest.digest.removeprefix("sha256:")
+        assert f"{TREE}/blobs/sha256/{digest[:2]}/{digest}/data" in found
+        assert f"{TREE}/repositories/team/kept/_manifests/tags/v1/current/link" in found
+        assert [path for path in found if "_uploads" in path or "staging" in path] == []
+        there.delete(f"/v2/team/kept/manifests/{image.manifest.digest}")
+        assert there.tags("team/kept") == ["v2"]
 
 
 def on(registry: MatouRegistry, location: str) -> str:
     """Return where an upload is at another registry."""
     return registry.url + httpx.URL(location).raw_path.decode()
-
-
-def test_the_storage_alone_is_the_archive(pair: dict[str, MatouRegistry]) -> None:
-    one, other = pair.values()
-    with contextlib.closing(Hub(one.url)) as hub:
-        image = hub.push_image("team/kept", "v1", layers=2)
-        hub.push_image("team/kept", "v2")
-        expected = hub.snapshot(f"/v2/team/kept/manifests/{tag}" for tag in ("v1", "v2"))
-    one.stop()
-    other.stop()
-    found = paths(one)
-    digest = image.manifest.digest.removeprefix("sha256:")
-    assert f"{TREE}/blobs/sha256/{digest[:2]}/{digest}/data" in found
-    assert f"{TREE}/repositories/team/kept/_manifests/tags/v1/current/link" in found
-    shutil.rmtree(one.variables["MATOU_REGISTRY_STATE"])
-    one.start()
-    with contextlib.closing(Hub(one.url)) as hub:
-        assert hub.snapshot(expected) == expected
-        assert hub.tags("team/kept") == ["v1", "v2"]
-        hub.delete(f"/v2/team/kept/manifests/{image.manifest.digest}")
-        assert hub.tags("team/kept") == ["v2"]
