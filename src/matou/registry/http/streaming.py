@@ -44,20 +44,21 @@ async def send_stream(
         outlet = _outlet(scope, protocol, started, request, response.length)
         try:
             await outlet.begin(response.status, headers)
-            await _pass(response.first, outlet)
-            async for piece in rest:
-                await _pass(piece, outlet)
-            if outlet.written != response.length:
-                raise StorageError(f"{response.length} bytes were expected")
+            try:
+                await _pass(response.first, outlet)
+                async for piece in rest:
+                    await _pass(piece, outlet)
+                if outlet.written != response.length:
+                    raise StorageError(f"{response.length} bytes were expected")
+            except StorageError as error:
+                log.error("request %s broke off after %d bytes: %s", request.id, outlet.written, error)  # noqa: TRY400 -- the cause is known
+            await outlet.end()
         except ClientGone:
             log.info("request %s: the client closed the connection after %d bytes", request.id, outlet.written)
         except ClientStalled:
             log.warning(
                 "request %s broke off after %d bytes: the client takes no more of them", request.id, outlet.written
             )
-        except StorageError as error:
-            log.error("request %s broke off after %d bytes: %s", request.id, outlet.written, error)  # noqa: TRY400 -- the cause is known
-            await outlet.end()
         finally:
             outlet.close()
         return outlet.written
