@@ -28,13 +28,15 @@ def _rules(preferred: int) -> PartRules:
 
 
 def plan(segments: Sequence[Segment], size: int) -> list[Part]:
-    """Return the parts that make one object of segments; they may be more than ``MOST``.
+    """Return the parts that make one object of segments; more than ``MOST`` only where there are more segments.
 
     Args:
         segments: in order, none empty.
-        size: bytes of a part at most, where one segment is copied in several.
+        size: bytes of a part at most, where one segment is copied in several; more where there would be too many.
     """
-    return plan_all_parts(segments, _rules(size))
+    while len(parts := plan_all_parts(segments, _rules(size))) > MOST and size < LARGEST:
+        size *= 2
+    return parts
 
 
 def ranges(segment: Segment, size: int) -> list[Piece]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matou.registry.drivers.object_store import Segment
-from matou.registry.drivers.s3.parts import LARGEST, MIB, SMALLEST, plan, ranges
+from matou.registry.drivers.object_store import Segment, SegmentRules
+from matou.registry.drivers.s3.parts import LARGEST, MIB, MOST, SMALLEST, plan, ranges
 
 if TYPE_CHECKING:
     from matou.registry.drivers.part_plan import Part
@@ -62,6 +62,19 @@ def test_parts_of_a_copy_grow_with_the_object() -> None:
     pieces = ranges(Segment("x", 5 << 40), 5 * MIB)
     assert len(pieces) == 10_000
     assert max(piece.length for piece in pieces) <= LARGEST
+
+
+def test_large_segments_are_not_cut_into_more_parts_than_there_may_be() -> None:
+    cut = SegmentRules(10 * MIB)
+    grown, offset = [], 0
+    while offset < 1 << 40:
+        grown.append(Segment(str(offset), min(cut.size_at(offset), (1 << 40) - offset)))
+        offset += grown[-1].size
+    assert len(grown) < MOST
+    parts = plan(grown, 32 * MIB)
+    assert len(parts) <= MOST
+    assert not any(map(is_read, parts))
+    assert sum(map(size, parts)) == 1 << 40
 
 
 @given(
