@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matou.registry.drivers.object_store import Segment
-from matou.registry.drivers.part_plan import Part, PartRules, plan_parts
+from matou.registry.drivers.object_store import Segment, SegmentRules
+from matou.registry.drivers.part_plan import Part, PartRules, direct, plan_parts
 
 RULES = PartRules(smallest=10, preferred=100, most=50)
 
@@ -61,3 +61,18 @@ def test_too_many_segments_are_joined() -> None:
     parts = plan([10] * 201)
     assert len(parts) <= RULES.most
     assert {len(part) for part in parts[:-1]} == {8}
+
+
+@pytest.mark.parametrize("chunksize", [5 << 20, 10 << 20, 25 << 20, 5 << 30])
+def test_the_largest_object_is_written_in_the_parts_that_it_may_have(chunksize: int) -> None:
+    rules = direct(SegmentRules(chunksize))
+    offset = count = largest = 0
+    while offset < 5 << 40:
+        size = rules.size_at(offset)
+        largest = max(largest, size)
+        offset += size
+        count += 1
+    assert count < 10_000
+    assert largest <= 5 << 30
+    # Few blobs are so large that it shows.
+    assert rules.size_at(6 << 30) <= max(chunksize, 5 << 20)

@@ -16,6 +16,7 @@ from matou.registry.drivers.oss.content import MultipartContent
 from matou.registry.drivers.oss.credentials import credentials_of
 from matou.registry.drivers.oss.endpoint import endpoint_of
 from matou.registry.drivers.oss.failures import Inaccessible
+from matou.registry.drivers.part_plan import direct
 from matou.registry.drivers.requests import RequestLimit, Requests
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class OssStore:
 
     async def open(self, key: str) -> ContentWriter | None:
         """See ``ObjectStore.open``."""
-        return MultipartContent(self.bucket, self.key(key), self.segments)
+        return MultipartContent(self.bucket, self.key(key), direct(self.segments))
 
     async def url(self, key: str, method: str, seconds: float) -> str | None:
         """See ``ObjectStore.url``."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from matou.registry.drivers.base import NotFound, StorageError, Transient
 from matou.registry.drivers.object_store import Segment, SegmentRules, StoredObject
 from matou.registry.drivers.paged_listing import list_in_parallel, list_in_turn
+from matou.registry.drivers.part_plan import direct
 from matou.registry.drivers.relaying import pieces_of, relayed
 from matou.registry.drivers.s3.assembly import Assembly
 from matou.registry.drivers.s3.body import content_md5
@@ -164,7 +165,7 @@ class S3Store:
 
     async def open(self, key: str) -> ContentWriter | None:
         """See ``ObjectStore.open``."""
-        return MultipartWriter(self._bucket, self.segments, key, self.put)
+        return MultipartWriter(self._bucket, direct(self.segments), key, self.put)
 
     async def url(self, key: str, method: str, seconds: float) -> str | None:
         """See ``ObjectStore.url``."""
