@@ -64,11 +64,13 @@ catalogues: $(VENV)/.dev
 	$(BIN)/python -m tests.unit.cli.catalogues
 	DJANGO_SETTINGS_MODULE=matou.portal.settings $(BIN)/python -m tests.unit.portal.web.catalogues
 
-# The pages of docs that are made from the code.
+# The pages of docs that are made from the code, and the schema of a new index, from its migrations.
+SCHEMA := src/matou/registry/index/schema.sql
 reference: $(VENV)/.dev
 	LC_ALL=C $(BIN)/python -m matou.cli.reference > docs/reference/commands.md
 	$(BIN)/python -m matou.config.reference > docs/configuration.md
 	$(BIN)/python -m matou.registry.http.reference docs/reference
+	$(BIN)/python -m matou.registry.index.revisions > $(SCHEMA).new && mv $(SCHEMA).new $(SCHEMA)
 	$(BIN)/python -m matou.portal.api.reference > docs/rest-api.md
 
 clean:

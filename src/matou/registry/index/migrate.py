@@ -1,25 +1,17 @@
-"""Brings the index's schema up to date. Runs in one process, before any worker opens the index."""
+"""Brings the index's schema up to date. Runs in one process, before any worker opens the index.
+
+A new index is made from ``schema.sql``, which has what all migrations make. So only an index that lacks some needs
+Alembic, whose modules take nearly as long to load as all others of a registry.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util.exc import CommandError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from sqlalchemy.engine.interfaces import DBAPIConnection
-
-MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
+HEAD = SCHEMA.partition("-- Revision ")[2].split(maxsplit=1)[0]
 
 
 class SchemaError(Exception):
@@ -33,12 +25,23 @@ def upgrade(path: Path) -> None:
         SchemaError: the database is newer than this program.
         sqlite3.Error: it cannot be read or written.
     """
-    with _alembic(path) as configuration:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("BEGIN IMMEDIATE")
+        is_new = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        found = _revision(connection)
+        connection.execute("COMMIT")
+        if is_new:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{SCHEMA}COMMIT;\n")
+    if not is_new and found != HEAD:
+        from matou.registry.index.revisions import UnknownRevision, run  # noqa: PLC0415 -- see above
+
         try:
-            command.upgrade(configuration, "head")
-        except CommandError as error:
+            run(path)
+        except UnknownRevision as error:
             raise SchemaError(
-                f"{path} has a schema that this version of Matou does not know (it knows up to {_head()}): {error}. "
+                f"{path} has a schema that this version of Matou does not know (it knows up to {HEAD}): {error}. "
                 "Use the newer version again, or rebuild the index with: matou registry reindex CONFIG"
             ) from error
 
@@ -50,41 +53,17 @@ def check_current(path: Path) -> None:
         SchemaError: it has another.
         sqlite3.Error: it cannot be read.
     """
-    with _alembic(path) as configuration:
-        found = MigrationContext.configure(configuration.attributes["connection"]).get_current_revision()
-    if found != _head():
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        found = _revision(connection)
+    if found != HEAD:
         raise SchemaError(
-            f"{path} has the schema {found}, this version of Matou has {_head()}, and another registry runs on the "
+            f"{path} has the schema {found}, this version of Matou has {HEAD}, and another registry runs on the "
             "tree; stop that one, then start this one"
         )
 
 
-@contextlib.contextmanager
-def _alembic(path: Path) -> Iterator[Config]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-    sa.event.listen(engine, "connect", _prepare)
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    configuration = Config()
-    configuration.set_main_option("script_location", str(MIGRATIONS))
-    configuration.set_main_option("path_separator", "os")
-    try:
-        with engine.connect() as connection:
-            configuration.attributes["connection"] = connection
-            yield configuration
-    except sa.exc.DBAPIError as error:
-        if isinstance(error.orig, sqlite3.Error):
-            raise error.orig from error
-        raise
-    finally:
-        engine.dispose()
-
-
-def _head() -> str | None:
-    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
-
-
-def _prepare(connection: DBAPIConnection, _record: Any) -> None:
-    # SQLAlchemy's pysqlite begins no transaction before DDL; with autocommit here, our own BEGIN does.
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
+def _revision(connection: sqlite3.Connection) -> str | None:
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone() is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
