@@ -36,25 +36,21 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
         runner.run(asyncio.sleep(0))
         before = len(list(Path("/proc/self/fd").iterdir()))
         yield runner
-        assert len(list(Path("/proc/self/fd").iterdir())) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before  # what earlier tests left may go meanwhile
 
 
 class Served:
     """A client, and the server's end of its connection."""
 
-    def __init__(
-        self, host: str = "127.0.0.1", listening: str | None = None, source: tuple[str, int] = ("", 0)
-    ) -> None:
+    def __init__(self, host: str = "127.0.0.1", listening: str | None = None, port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in (listening or host) else socket.AF_INET
         self._server = socket.create_server(
             (listening or host, 0), family=family, dualstack_ipv6=family == socket.AF_INET6
         )
-        port = self._server.getsockname()[1]
         self.client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if source[1]:
-            self.client.bind(source)
-        self.client.connect((host, port))
+        self.client.bind((host, port))
+        self.client.connect((host, self._server.getsockname()[1]))
         self.connection, peer = self._server.accept()
         self.connection.setblocking(False)  # noqa: FBT003 -- as the server has it
         self.scope = scope(shown(peer), shown(self._server.getsockname()))
@@ -99,7 +95,7 @@ def test_a_connection_is_found(host: str, listening: str | None) -> None:
 
 
 def test_one_client_address_at_two_of_our_ports() -> None:
-    with Served() as first, Served(source=first.client.getsockname()[:2]) as second:
+    with Served() as first, Served(port=first.client.getsockname()[1]) as second:
         for served in (first, second):
             found = hijack(served.scope, time.perf_counter())
             assert found is not None
