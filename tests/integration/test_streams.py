@@ -61,7 +61,8 @@ class StreamServer:
 
     def connect(self, path: str, way: str = HIJACKED) -> socket.socket:
         """Send a request, and read nothing."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        # Bound, so that nobody else gets a connection from the same port.
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60, source_address=("127.0.0.1", 0))
         connection.sendall(f"GET /v2/{path} HTTP/1.1\r\nHost: x\r\n{way}\r\n".encode())
         return connection
 
