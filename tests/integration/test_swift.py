@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_swift_that_dies_and_comes_back(server: SwiftServer, tmp_path: Path) -
     swift = section(server)
     variables = {"MATOU_REGISTRY_STATE": str(tmp_path / "state")}
     with contextlib.ExitStack() as stack:
-        redirecting, streaming = registries = [
+        registries = [
             stack.enter_context(
                 running_registry(
                     tmp_path / name, {"storage": {"swift": swift, "redirect": {"disable": disable}}}, 1, variables
@@ -73,16 +74,17 @@ def test_a_swift_that_dies_and_comes_back(server: SwiftServer, tmp_path: Path) -
             )
             for name, disable in (("redirecting", False), ("streaming", True))
         ]
-        hubs = [stack.enter_context(contextlib.closing(Hub(registry.url))) for registry in (redirecting, streaming)]
+        hubs = [stack.enter_context(contextlib.closing(Hub(registry.url))) for registry in registries]
         stored = hubs[0].push_blob(NAME, blob(3 * MIB))
         path = f"/v2/{NAME}/blobs/{stored.digest}"
         server.kill()
         try:
-            for hub in hubs:
-                begun = hub.ask("POST", f"/v2/{NAME}/blobs/uploads/")
-                assert begun.status_code == 503
-                assert "127.0.0.1" not in begun.text
-            assert hubs[1].ask("GET", path).status_code == 503
+            with ThreadPoolExecutor() as threads:  # each request is repeated for a while
+                pull = threads.submit(hubs[1].ask, "GET", path)
+                for begun in threads.map(lambda hub: hub.ask("POST", f"/v2/{NAME}/blobs/uploads/"), hubs):
+                    assert begun.status_code == 503
+                    assert "127.0.0.1" not in begun.text
+            assert pull.result().status_code == 503
         finally:
             server.start()  # its tokens are gone, too
         for hub in hubs:
