@@ -4,21 +4,21 @@ Whoever only passes them on has the kernel move them (``splice``), without a cop
 
 Concurrency: everything runs on the event loop.
 
-Source: splice(2).
+Source: splice(2), socket(7) ``SO_RCVLOWAT``.
 """
 
 from __future__ import annotations
 
 import os
 import select
-from typing import TYPE_CHECKING, TypeVar
+import socket
+from typing import TypeVar
 
 from matou.system.readiness import readable
 
-if TYPE_CHECKING:
-    import socket
-
 Content = TypeVar("Content", bound="bytes | Unread")
+WORTH_WAKING = 1 << 20  # bytes
+GATHERING = 0.05  # seconds for which fewer bytes may wait for others
 _FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 
 
@@ -39,6 +39,7 @@ class Unread:
         self._connection = connection
         self._length = length
         self._patience = patience
+        self._waking_at = 0
         self.moved = 0
         self.failure = ""
 
@@ -72,13 +73,27 @@ class Unread:
 
     def has_come(self) -> bool:
         """Return whether something can be moved now."""
+        self._wake_at(1)
         poll = select.poll()
         poll.register(self._connection, select.POLLIN)
         return bool(poll.poll(0))
 
     async def arrival(self) -> None:
         """Wait until something can be moved, or the storage has failed."""
+        descriptor = self._connection.fileno()
+        # To be woken up for each packet would cost more than moving it.
+        self._wake_at(min(self.left, WORTH_WAKING))
         try:
-            await readable(self._connection.fileno(), self._patience)
+            await readable(descriptor, GATHERING)
         except TimeoutError:
-            self.failure = f"the storage sent nothing for {self._patience:.0f} s"
+            self._wake_at(1)
+            try:
+                await readable(descriptor, self._patience)
+            except TimeoutError:
+                self.failure = f"the storage sent nothing for {self._patience:.0f} s"
+
+    def _wake_at(self, size: int) -> None:
+        """Set from how many bytes on the kernel says that there is something to read, unless the connection ends."""
+        if size != self._waking_at:
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+            self._waking_at = size
