@@ -25,7 +25,7 @@ from matou.registry.drivers.base import Conflict, NotFound, Stat, StorageError
 from matou.registry.drivers.object_store import Segment, SelfChecking
 from matou.registry.drivers.segment_buffer import SegmentBuffer
 from matou.registry.drivers.streams import closing
-from matou.registry.drivers.unread import Unread
+from matou.registry.drivers.unread import passed
 from matou.registry.drivers.upload_segments import STARTED_AT, SegmentObjects, delete_objects, keys_below
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from matou.registry.drivers.base import ContentWriter, Driver
     from matou.registry.drivers.object_store import ObjectStore, StoredObject
+    from matou.registry.drivers.unread import Unread
     from matou.registry.drivers.upload_segments import UploadSegments
 
 READ_PIECE = 1 << 20
@@ -120,7 +121,7 @@ class ObjectDriver:
         async with closing(self.store.relay(path, start, length)) as pieces:
             async for piece in pieces:
                 yield piece
-                left -= piece.moved if isinstance(piece, Unread) else len(piece)
+                left -= passed(piece)
         if left:
             raise StorageError(f"{path} ends {left} bytes early")
 

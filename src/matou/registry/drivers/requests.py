@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from matou.registry.drivers.base import Transient
 from matou.registry.drivers.streams import closing
-from matou.registry.drivers.unread import Content, Unread
+from matou.registry.drivers.unread import Content, passed
 from matou.system.boot import boot_id
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Requests:
                 async with closing(request(start, length)) as pieces:
                     async for piece in pieces:
                         yield piece
-                        count = piece.moved if isinstance(piece, Unread) else len(piece)
+                        count = passed(piece)
                         if count:
                             start += count
                             length -= count

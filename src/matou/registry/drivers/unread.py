@@ -19,7 +19,13 @@ from matou.system.readiness import readable
 Content = TypeVar("Content", bound="bytes | Unread")
 WORTH_WAKING = 1 << 20  # bytes
 GATHERING = 0.05  # seconds for which fewer bytes may wait for others
-_FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
+# Of splice(2), which other systems than Linux lack: never wait.
+AT_ONCE = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
+
+
+def passed(piece: bytes | Unread) -> int:
+    """Return the bytes of a piece that whoever got it has passed on."""
+    return piece.moved if isinstance(piece, Unread) else len(piece)
 
 
 class Unread:
@@ -58,7 +64,7 @@ class Unread:
             BrokenPipeError: nobody can read from the pipe any more.
         """
         try:
-            moved = os.splice(self._connection.fileno(), pipe, self.left, flags=_FLAGS)
+            moved = os.splice(self._connection.fileno(), pipe, self.left, flags=AT_ONCE)
         except BlockingIOError:
             return 0
         except BrokenPipeError:

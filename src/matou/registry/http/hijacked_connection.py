@@ -23,6 +23,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from matou.registry.drivers.unread import AT_ONCE
 from matou.registry.http.outlet import ClientGone, ClientStalled
 from matou.registry.http.pipe import open_pipe
 from matou.system.addresses import split_address
@@ -37,7 +38,6 @@ BREATH = 1 << 20  # bytes after which other requests get their turn
 VERSIONS = ("1", "1.0", "1.1")  # as RSGI tells them: of HTTP/2 a connection has several requests at a time
 TICK = 0.011  # seconds by which the kernel's time may lag: it counts ticks, of 10 ms at most
 _LAST_DATA_RECEIVED = struct.Struct("@52xI")  # of ``struct tcp_info``; where nothing has come, since the connection
-_FLAGS = getattr(os, "SPLICE_F_MOVE", 0) | getattr(os, "SPLICE_F_NONBLOCK", 0)
 _MORE = getattr(os, "SPLICE_F_MORE", 0)
 
 
@@ -100,7 +100,7 @@ class HijackedConnection:
                 continue
             more = _MORE if self.written + within < self._length else 0
             try:
-                moved = os.splice(read_end, self._connection.fileno(), within, flags=_FLAGS | more)
+                moved = os.splice(read_end, self._connection.fileno(), within, flags=AT_ONCE | more)
             except BlockingIOError:
                 await self._room()
                 continue

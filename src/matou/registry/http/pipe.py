@@ -114,16 +114,16 @@ class Pipe:
         # It does so at once for a client that is still there.
         # Granian's awaitable says that it is a future, but knows only what ``await`` needs.
         gone = asyncio.create_task(self._disconnected())
-        writable = asyncio.create_task(self._writable(self._opening))
+        read = asyncio.create_task(self._writable(self._opening))
         try:
-            await asyncio.wait((gone, writable), return_when=asyncio.FIRST_COMPLETED)
-            if not writable.done():
+            await asyncio.wait((gone, read), return_when=asyncio.FIRST_COMPLETED)
+            if not read.done():
                 raise ClientGone
-            writable.result()
+            read.result()
         finally:
-            for waiting in (gone, writable):
+            for waiting in (gone, read):
                 waiting.cancel()
-            await asyncio.gather(gone, writable, return_exceptions=True)
+            await asyncio.gather(gone, read, return_exceptions=True)
 
     async def _disconnected(self) -> None:
         await self._protocol.client_disconnect()
