@@ -10,22 +10,19 @@ import pytest
 from matou.registry.blobs import layout
 from matou.registry.blobs.projector import Projector
 from matou.registry.content.digest import Digest
-from matou.registry.drivers.base import NotFound, StorageError
+from matou.registry.drivers.base import Driver, NotFound, StorageError
 from matou.registry.drivers.inmemory import InMemoryDriver
 from matou.registry.drivers.object_driver import ObjectDriver
 from matou.registry.index import changes
 from matou.registry.index.migrate import upgrade
-from matou.registry.index.reader import Reader
 from matou.registry.index.records import NewManifest
-from matou.registry.index.writer import Writer
 from tests.drivers.memory_store import MemoryStore
+from tests.unit.registry.changeable import Changeable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from matou.registry.drivers.base import Driver
-    from matou.registry.index.records import Projection
 
 NAME = "team/app"
 CURRENT = layout.tag_current(NAME, "t")
@@ -33,19 +30,8 @@ LAYER = Digest.of(b"layer")
 LINK = layout.layer_link(NAME, LAYER)
 
 
-class Registry:
+class Registry(Changeable[Driver]):
     """An index and a storage, as far as links go."""
-
-    def __init__(self, driver: Driver, index: Path) -> None:
-        self.driver = driver
-        self.reader = Reader(index)
-        self.writer = Writer(index, asyncio.get_running_loop())
-        self.projector = Projector(driver, self.reader, self.writer)
-
-    async def change(self, change: Callable[..., list[Projection] | None], *arguments: object) -> None:
-        projections = await self.writer.run(lambda connection: change(connection, *arguments))
-        assert projections is not None
-        await self.projector.project(projections)
 
     async def push(self, content: bytes) -> Digest:
         digest = Digest.of(content)
@@ -65,10 +51,6 @@ class Registry:
     def another(self) -> Projector:
         """Return the projector of another process."""
         return Projector(self.driver, self.reader, self.writer)
-
-    async def close(self) -> None:
-        await self.writer.close()
-        self.reader.close()
 
 
 def run(tmp_path: Path, driver: Driver, scenario: Callable[[Registry], Awaitable[None]]) -> None:

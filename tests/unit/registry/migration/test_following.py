@@ -9,43 +9,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from matou.registry.blobs import layout
-from matou.registry.blobs.projector import Projector
 from matou.registry.content.digest import Digest
 from matou.registry.drivers.base import StorageError, StorageFull
 from matou.registry.drivers.inmemory import InMemoryDriver
 from matou.registry.index import changes
 from matou.registry.index.migrate import upgrade
-from matou.registry.index.reader import Reader
 from matou.registry.index.records import NewManifest
-from matou.registry.index.writer import Writer
 from matou.registry.migration import following
 from matou.registry.migration.bulk import BulkCopy, Options
 from matou.registry.migration.following import JournalFollower, JournalLost
 from matou.registry.migration.report import Silent
+from tests.unit.registry.changeable import Changeable
 from tests.unit.registry.migration.trees import NAME, content_of, fill, manifest_of, tree_objects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from matou.registry.index.records import Projection
 
 LAYER = b"a layer"
 
 
-class Registry:
+class Registry(Changeable[InMemoryDriver]):
     """A registry on a storage in memory, as far as changes go."""
-
-    def __init__(self, driver: InMemoryDriver, index: Path) -> None:
-        self.driver = driver
-        self.reader = Reader(index)
-        self.writer = Writer(index, asyncio.get_running_loop())
-        self.projector = Projector(driver, self.reader, self.writer)
-
-    async def change(self, change: Callable[..., list[Projection] | None], *arguments: object) -> None:
-        projections = await self.writer.run(lambda connection: change(connection, *arguments))
-        assert projections is not None
-        await self.projector.project(projections)
 
     async def push(self, tag: str | None, *layers: bytes) -> Digest:
         for layer in layers:
@@ -57,10 +43,6 @@ class Registry:
         new = NewManifest(digest, "application/json", content, None, None, {}, (), (), (), ())
         await self.change(changes.put_manifest, NAME, new, [tag] if tag else [], "me")
         return digest
-
-    async def close(self) -> None:
-        await self.writer.close()
-        self.reader.close()
 
 
 class Failing(InMemoryDriver):
